@@ -1,0 +1,28 @@
+//! The vocabulary that every other crate speaks. No sockets, no clock, no runtime.
+//!
+//! Read in this order: [`session`] (what the author of a protocol writes), [`event`] and [`kind`] (what
+//! comes out), [`service`] (how the registry finds it), [`section`] (how it is configured), [`limits`].
+
+pub mod credential;
+pub mod event;
+pub mod input;
+pub mod journal;
+pub mod kind;
+pub mod limits;
+pub mod peer;
+pub mod section;
+pub mod service;
+pub mod session;
+pub mod text;
+
+pub use credential::{Login, Secret};
+pub use event::{Batch, Event, Honeycred, Record, Sighting, TlsFacts};
+pub use input::{Halt, Input};
+pub use journal::{Health, Journal, Page, Wants};
+pub use kind::{Absent, Class, Compat, Kind, Kinds, Part, Severity};
+pub use limits::{Keepalive, Limits};
+pub use peer::{Peer, Transport};
+pub use section::{Problem, Section, Table};
+pub use service::{Datagrams, Entry, Host, Keep, Protocol, TlsUse};
+pub use session::{Cx, Effects, Flow, Session, Timeout};
+pub use text::{Fields, Untrusted, Value};

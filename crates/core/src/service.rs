@@ -1,0 +1,185 @@
+//! How a protocol presents itself to the registry.
+
+use std::{fmt::Debug, path::Path, sync::Arc};
+
+use crate::{Cx, Halt, Input, Kind, Limits, Peer, Section, Session, session::AnySession};
+
+/// What this machine pretends to be. Shared by all services, so that they agree.
+#[derive(Debug, Clone)]
+pub struct Host {
+    /// The name in banners and certificates, as in `files01`.
+    pub name: String,
+    /// Where keys, certificates and serial numbers are kept.
+    pub keep: Arc<dyn Keep>,
+}
+
+/// Keeps what must stay the same across restarts: host keys, certificates.
+pub trait Keep: Debug + Send + Sync {
+    /// The content of `name` (a file name) in `folder`, or in the state folder if there is none. If it does
+    /// not exist, `make` is called and its result kept, readable by its owner alone.
+    ///
+    /// # Errors
+    /// In words for the operator, with the path.
+    fn keep(
+        &self,
+        folder: Option<&Path>,
+        name: &str,
+        make: &mut dyn FnMut() -> Result<Vec<u8>, String>,
+    ) -> Result<Vec<u8>, String>;
+}
+
+/// How a service uses TLS, unless its section says otherwise.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TlsUse {
+    /// Not at all; `tls = true` in its section wraps it from the first byte.
+    Never,
+    /// When the session returns [`crate::Flow::StartTls`].
+    OnRequest,
+    /// From the first byte.
+    Always,
+}
+
+/// A protocol spoken over a byte stream. Implement this, add one line to the registry.
+pub trait Protocol: Sized + Send + Sync + 'static {
+    /// The folder's name, the configuration key, the `service` of every event.
+    const NAME: &'static str;
+    /// Where it listens unless told otherwise.
+    const PORT: u16;
+    /// Bounds; tighten them here where the protocol allows.
+    const LIMITS: Limits = Limits::DEFAULT;
+    /// Everything it can report.
+    const KINDS: &'static [&'static Kind];
+    /// How it uses TLS.
+    const TLS: TlsUse = TlsUse::Never;
+    /// One conversation.
+    type Session: Session;
+
+    /// Reads its section. Mistakes are noted in the section, all of them; what is returned then is not run.
+    /// May read files; opens no socket.
+    fn configure(section: &mut Section<'_>, host: &Host) -> Self;
+    /// Starts one conversation.
+    fn session(&self, peer: &Peer) -> Self::Session;
+    /// Bounds as configured, where the protocol's own keys change them.
+    fn limits(&self) -> Limits {
+        Self::LIMITS
+    }
+}
+
+/// A protocol of single datagrams. The framework never lets a reply outgrow its request.
+pub trait Datagrams: Sized + Send + Sync + 'static {
+    /// As [`Protocol::NAME`].
+    const NAME: &'static str;
+    /// As [`Protocol::PORT`].
+    const PORT: u16;
+    /// As [`Protocol::KINDS`].
+    const KINDS: &'static [&'static Kind];
+
+    /// As [`Protocol::configure`].
+    fn configure(section: &mut Section<'_>, host: &Host) -> Self;
+    /// Answers one datagram. `Err` is recorded as malformed.
+    fn answer(&self, datagram: &mut Input<'_>, cx: &mut Cx<'_>) -> Result<(), Halt>;
+}
+
+/// A running stream protocol, type erased.
+pub trait AnyProtocol: Send + Sync {
+    /// See [`Protocol::session`].
+    fn open(&self, peer: &Peer) -> Box<dyn AnySession>;
+    /// See [`Protocol::limits`].
+    fn bounds(&self) -> Limits;
+}
+
+impl<P: Protocol> AnyProtocol for P {
+    fn open(&self, peer: &Peer) -> Box<dyn AnySession> {
+        Box::new(self.session(peer))
+    }
+
+    fn bounds(&self) -> Limits {
+        self.limits()
+    }
+}
+
+/// A running datagram protocol, type erased.
+pub trait AnyDatagrams: Send + Sync {
+    /// See [`Datagrams::answer`].
+    fn answer(&self, datagram: &mut Input<'_>, cx: &mut Cx<'_>) -> Result<(), Halt>;
+}
+
+impl<D: Datagrams> AnyDatagrams for D {
+    fn answer(&self, datagram: &mut Input<'_>, cx: &mut Cx<'_>) -> Result<(), Halt> {
+        Datagrams::answer(self, datagram, cx)
+    }
+}
+
+/// One row of the registry.
+#[derive(Debug)]
+pub struct Entry {
+    /// See [`Protocol::NAME`].
+    pub name: &'static str,
+    /// See [`Protocol::PORT`].
+    pub port: u16,
+    /// See [`Protocol::KINDS`].
+    pub kinds: &'static [&'static Kind],
+    /// See [`Protocol::TLS`].
+    pub tls: TlsUse,
+    /// Turns its section into a running service.
+    pub build: fn(&mut Section<'_>, &Host) -> Service,
+    /// Whether it can listen on TCP.
+    pub stream: bool,
+    /// Whether it can listen on UDP.
+    pub datagrams: bool,
+}
+
+/// A service as configured, ready to listen in each of the ways that it can.
+pub struct Service {
+    /// Over TCP.
+    pub stream: Option<Arc<dyn AnyProtocol>>,
+    /// Over UDP.
+    pub datagrams: Option<Arc<dyn AnyDatagrams>>,
+}
+
+impl Debug for Service {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Service")
+            .field("stream", &self.stream.is_some())
+            .field("datagrams", &self.datagrams.is_some())
+            .finish()
+    }
+}
+
+impl Entry {
+    /// The row of a stream protocol.
+    pub const fn stream<P: Protocol>() -> Self {
+        let build = |section: &mut Section<'_>, host: &Host| Service {
+            stream: Some(Arc::new(P::configure(section, host))),
+            datagrams: None,
+        };
+        Self { name: P::NAME, port: P::PORT, kinds: P::KINDS, tls: P::TLS, build, stream: true, datagrams: false }
+    }
+
+    /// The row of a datagram protocol.
+    pub const fn datagrams<D: Datagrams>() -> Self {
+        let build = |section: &mut Section<'_>, host: &Host| Service {
+            stream: None,
+            datagrams: Some(Arc::new(D::configure(section, host))),
+        };
+        let tls = TlsUse::Never;
+        Self { name: D::NAME, port: D::PORT, kinds: D::KINDS, tls, build, stream: false, datagrams: true }
+    }
+
+    /// The row of a protocol that is spoken over both; TCP unless its section says `transport`.
+    pub const fn both<P: Protocol + Datagrams>() -> Self {
+        let build = |section: &mut Section<'_>, host: &Host| {
+            let service = Arc::new(<P as Protocol>::configure(section, host));
+            Service { stream: Some(Arc::clone(&service) as Arc<dyn AnyProtocol>), datagrams: Some(service) }
+        };
+        Self {
+            name: <P as Protocol>::NAME,
+            port: <P as Protocol>::PORT,
+            kinds: <P as Protocol>::KINDS,
+            tls: P::TLS,
+            build,
+            stream: true,
+            datagrams: true,
+        }
+    }
+}

@@ -1,0 +1,195 @@
+//! What an attacker chose, kept as bytes.
+
+use std::{borrow::Cow, collections::BTreeMap, fmt};
+
+use base64::{Engine, prelude::BASE64_STANDARD};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
+/// Text that an attacker chose. Printing it is always safe; raw bytes must be asked for.
+///
+/// Serialised as a string where it is UTF-8, else as `{"base64": "…"}`: nothing is lost on the way
+/// through the store.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Default, Hash)]
+pub struct Untrusted(Vec<u8>);
+
+impl Untrusted {
+    /// Longest text that is kept, in bytes. The rest is cut: evidence, not storage.
+    pub const MAX: usize = 8192;
+
+    /// Keeps at most [`Self::MAX`] bytes.
+    pub fn new(bytes: impl AsRef<[u8]>) -> Self {
+        let bytes = bytes.as_ref();
+        Self(bytes.get(..Self::MAX).unwrap_or(bytes).to_vec())
+    }
+
+    /// The bytes as received. Only encoders that escape, and comparisons, may call this.
+    pub fn raw(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// How many bytes were kept.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl<T: AsRef<[u8]>> From<T> for Untrusted {
+    fn from(bytes: T) -> Self {
+        Self::new(bytes)
+    }
+}
+
+impl fmt::Display for Untrusted {
+    /// Printable characters as they are; control characters, bidirectional overrides and bytes that
+    /// are not UTF-8 escaped, so that a terminal, a mail header or a log line cannot be broken.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for chunk in self.0.utf8_chunks() {
+            for c in chunk.valid().chars() {
+                let hidden = c.is_control()
+                    || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}');
+                match hidden {
+                    true => write!(f, "{}", c.escape_default())?,
+                    false => fmt::Write::write_char(f, c)?,
+                }
+            }
+            for byte in chunk.invalid() {
+                write!(f, "\\x{byte:02x}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Untrusted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "\"{self}\"")
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+struct Encoded<'a> {
+    base64: Cow<'a, str>,
+}
+
+impl Serialize for Untrusted {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match std::str::from_utf8(&self.0) {
+            Ok(text) => serializer.serialize_str(text),
+            Err(_) => Encoded { base64: BASE64_STANDARD.encode(&self.0).into() }.serialize(serializer),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Untrusted {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Either {
+            Text(String),
+            Encoded(Encoded<'static>),
+        }
+        match Either::deserialize(deserializer)? {
+            Either::Text(text) => Ok(Self(text.into_bytes())),
+            Either::Encoded(encoded) => {
+                let bytes = BASE64_STANDARD.decode(encoded.base64.as_bytes()).map_err(de::Error::custom)?;
+                Ok(Self(bytes))
+            }
+        }
+    }
+}
+
+/// A fact about what was seen.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Value {
+    /// Nothing where something could have been.
+    Null,
+    /// Yes or no.
+    Bool(bool),
+    /// A number.
+    Int(i64),
+    /// Text.
+    Text(Untrusted),
+    /// Several.
+    List(Vec<Value>),
+    /// Named parts, names as the attacker sent them.
+    Map(BTreeMap<String, Value>),
+}
+
+impl From<bool> for Value {
+    fn from(value: bool) -> Self {
+        Self::Bool(value)
+    }
+}
+
+macro_rules! from_integer {
+    ($($t:ty),*) => {$(
+        impl From<$t> for Value {
+            fn from(value: $t) -> Self {
+                Self::Int(i64::try_from(value).unwrap_or(i64::MAX))
+            }
+        }
+    )*};
+}
+from_integer!(u8, u16, u32, u64, usize, i32, i64);
+
+impl From<Untrusted> for Value {
+    fn from(value: Untrusted) -> Self {
+        Self::Text(value)
+    }
+}
+
+impl From<&str> for Value {
+    fn from(value: &str) -> Self {
+        Self::Text(value.into())
+    }
+}
+
+impl From<String> for Value {
+    fn from(value: String) -> Self {
+        Self::Text(value.into())
+    }
+}
+
+impl From<&[u8]> for Value {
+    fn from(value: &[u8]) -> Self {
+        Self::Text(value.into())
+    }
+}
+
+impl From<Vec<u8>> for Value {
+    fn from(value: Vec<u8>) -> Self {
+        Self::Text(value.into())
+    }
+}
+
+impl<T: Into<Value>> From<Vec<T>> for Value
+where
+    T: NotByte,
+{
+    fn from(value: Vec<T>) -> Self {
+        Self::List(value.into_iter().map(Into::into).collect())
+    }
+}
+
+/// Keeps `Vec<u8>` from being a list of numbers.
+pub trait NotByte {}
+impl NotByte for Value {}
+impl NotByte for Untrusted {}
+impl NotByte for String {}
+impl NotByte for &str {}
+impl NotByte for i64 {}
+
+impl<T: Into<Value>> From<Option<T>> for Value {
+    fn from(value: Option<T>) -> Self {
+        value.map_or(Self::Null, Into::into)
+    }
+}
+
+/// Protocol-specific facts, in a stable order. Names are ours, in lower case.
+pub type Fields = BTreeMap<Cow<'static, str>, Value>;

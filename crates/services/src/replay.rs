@@ -1,0 +1,255 @@
+//! Talks to a service in memory: for transcripts, the conformance suite and the fuzzers.
+//!
+//! What it checks on the way are the promises that every session makes: nothing is done about half a
+//! message, a need exceeds what is there, a message has at least a byte.
+
+use std::{net::SocketAddr, sync::Arc, time::SystemTime};
+
+use haldane_core::{
+    Cx, Effects, Entry, Flow, Halt, Host, Input, Keep, Limits, Login, Peer, Problem, Secret, Section, Sighting, Table,
+    Transport, Value,
+    section::{Item, Node, Place, Raw},
+    service::{AnyProtocol, Service},
+    session::Random,
+};
+
+/// What came of a conversation.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Outcome {
+    /// Everything that we said.
+    pub reply: Vec<u8>,
+    /// Everything that was reported.
+    pub seen: Vec<Sighting>,
+    /// How it stands at the end.
+    pub ending: Ending,
+    /// Promises that were broken; empty, or there is a bug.
+    pub broken: Vec<String>,
+}
+
+/// How a conversation stands.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// We wait for more.
+    #[default]
+    Open,
+    /// We hung up.
+    Close,
+    /// We tore it down.
+    Reset,
+    /// TLS was asked for.
+    Tls,
+}
+
+/// "Random" bytes that are the same each time: 0, 1, 2 …
+#[derive(Debug, Default)]
+pub struct Counting(u8);
+
+impl Random for Counting {
+    fn fill(&mut self, buffer: &mut [u8]) {
+        for byte in buffer {
+            *byte = self.0;
+            self.0 = self.0.wrapping_add(1);
+        }
+    }
+}
+
+/// Keeps nothing: makes it anew each time.
+#[derive(Debug)]
+pub struct Forgetful;
+
+impl Keep for Forgetful {
+    fn keep(
+        &self,
+        _folder: Option<&std::path::Path>,
+        _name: &str,
+        make: &mut dyn FnMut() -> Result<Vec<u8>, String>,
+    ) -> Result<Vec<u8>, String> {
+        make()
+    }
+}
+
+/// A host for tests.
+pub fn host() -> Host {
+    Host { name: "files01".into(), keep: Arc::new(Forgetful) }
+}
+
+/// Builds the service of that row from `key = value` lines (values: `"text"`, numbers, `true`, `false`).
+///
+/// # Errors
+/// The mistakes found in them.
+pub fn build(entry: &Entry, settings: &[&str]) -> Result<Service, Vec<Problem>> {
+    let place = Place { file: "settings".into(), line: 0 };
+    let entries = settings.iter().filter_map(|line| line.split_once('=')).map(|(key, value)| {
+        let (key, value) = (key.trim().to_owned(), value.trim());
+        let value = match value.strip_prefix('"').and_then(|text| text.strip_suffix('"')) {
+            Some(text) => Raw::Text(String::from_utf8_lossy(&unescape(text)).into_owned()),
+            None => match value {
+                "true" => Raw::Bool(true),
+                "false" => Raw::Bool(false),
+                number => number.parse().map_or(Raw::Null, Raw::Int),
+            },
+        };
+        Item { written: key.clone(), key, node: Node { place: place.clone(), value } }
+    });
+    let table = Table { name: entry.name.to_owned(), entries: entries.collect() };
+    let mut problems = Vec::new();
+    let mut section = Section::new(&table, &mut problems);
+    let service = (entry.build)(&mut section, &host());
+    section.finish();
+    if problems.is_empty() { Ok(service) } else { Err(problems) }
+}
+
+/// The peer of all replayed conversations: 192.0.2.7:40000 to 192.0.2.1 (RFC 5737).
+pub fn peer() -> Peer {
+    let remote = SocketAddr::from(([192, 0, 2, 7], 40000));
+    Peer::new(remote, SocketAddr::from(([192, 0, 2, 1], 9)), Transport::Tcp)
+}
+
+/// Sends those pieces, one after the other, then (if `finish`) closes the sending side.
+pub fn talk(protocol: &dyn AnyProtocol, pieces: &[&[u8]], finish: bool) -> Outcome {
+    let (peer, mut random) = (peer(), Counting::default());
+    let frame = protocol.bounds().frame;
+    let mut session = protocol.open(&peer);
+    let mut out = Outcome::default();
+    let mut inbox: Vec<u8> = Vec::new();
+    let now = SystemTime::UNIX_EPOCH;
+    let mut effects = Effects::default();
+    session.greet(&mut Cx::new(&peer, now, None, &mut random, &mut effects));
+    absorb(&mut out, effects);
+    for piece in pieces {
+        inbox.extend_from_slice(piece);
+        while !inbox.is_empty() {
+            let mut effects = Effects::default();
+            let mut input = Input::stream(&inbox);
+            let mut cx = Cx::new(&peer, now, None, &mut random, &mut effects);
+            let halt = match session.step(&mut input, &mut cx) {
+                Ok(flow) => {
+                    let consumed = input.consumed();
+                    if consumed == 0 {
+                        out.broken.push("a message of no bytes".into());
+                        return out;
+                    }
+                    inbox.drain(..consumed);
+                    absorb(&mut out, effects);
+                    out.ending = ending(flow);
+                    if out.ending != Ending::Open {
+                        return out;
+                    }
+                    continue;
+                }
+                Err(halt) => halt,
+            };
+            if effects != Effects::default() {
+                out.broken.push("acted on half a message".into());
+            }
+            let why = match halt {
+                Halt::Need(n) if n <= inbox.len() => {
+                    out.broken.push(format!("needs {n} bytes and has {}", inbox.len()));
+                    return out;
+                }
+                Halt::Need(n) if n <= frame => break,
+                Halt::Need(_) => "message too large",
+                Halt::Malformed(why) => why,
+            };
+            let mut effects = Effects::default();
+            let flow = session.malformed(why, &mut Cx::new(&peer, now, None, &mut random, &mut effects));
+            absorb(&mut out, effects);
+            out.ending = if flow == Flow::Reset { Ending::Reset } else { Ending::Close };
+            return out;
+        }
+    }
+    if finish {
+        let mut effects = Effects::default();
+        session.finished(&inbox, &mut Cx::new(&peer, now, None, &mut random, &mut effects));
+        absorb(&mut out, effects);
+    }
+    out
+}
+
+/// Sends one datagram; an error counts as no answer.
+pub fn datagram(service: &Service, bytes: &[u8]) -> Outcome {
+    let mut out = Outcome::default();
+    let Some(datagrams) = &service.datagrams else { return out };
+    let (peer, mut random, mut effects) = (peer(), Counting::default(), Effects::default());
+    let mut cx = Cx::new(&peer, SystemTime::UNIX_EPOCH, None, &mut random, &mut effects);
+    datagrams.answer(&mut Input::whole(bytes), &mut cx).ok();
+    absorb(&mut out, effects);
+    out
+}
+
+/// The bounds of that row with nothing configured.
+pub fn bounds(service: &Service) -> Limits {
+    service.stream.as_ref().map_or(Limits::DEFAULT, |protocol| protocol.bounds())
+}
+
+fn ending(flow: Flow) -> Ending {
+    match flow {
+        Flow::Continue => Ending::Open,
+        Flow::Close => Ending::Close,
+        Flow::Reset => Ending::Reset,
+        Flow::StartTls => Ending::Tls,
+    }
+}
+
+fn absorb(out: &mut Outcome, effects: Effects) {
+    out.reply.extend_from_slice(&effects.reply);
+    out.seen.extend(effects.seen);
+}
+
+/// Reads a line of a transcript: `\r`, `\n`, `\t`, `\0`, `\\`, `\"`, `\xNN`.
+pub fn unescape(text: &str) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut rest = text.bytes();
+    while let Some(byte) = rest.next() {
+        if byte != b'\\' {
+            bytes.push(byte);
+            continue;
+        }
+        match rest.next() {
+            Some(b'r') => bytes.push(b'\r'),
+            Some(b'n') => bytes.push(b'\n'),
+            Some(b't') => bytes.push(b'\t'),
+            Some(b'0') => bytes.push(0),
+            Some(b'x') => {
+                let digits = [rest.next().unwrap_or(b'0'), rest.next().unwrap_or(b'0')];
+                let digits = std::str::from_utf8(&digits).unwrap_or("00");
+                bytes.push(u8::from_str_radix(digits, 16).unwrap_or_default());
+            }
+            Some(other) => bytes.push(other),
+            None => {}
+        }
+    }
+    bytes
+}
+
+/// Writes a sighting as a transcript has it: `ftp.login username="root" password="x" field="value"`.
+pub fn show(seen: &Sighting) -> String {
+    let mut text = seen.kind.name.to_owned();
+    let mut add = |key: &str, value: &dyn std::fmt::Debug| text.push_str(&format!(" {key}={value:?}"));
+    if let Some(Login { username, domain, secret, .. }) = &seen.login {
+        if let Some(username) = username {
+            add("username", username);
+        }
+        if let Some(domain) = domain {
+            add("domain", domain);
+        }
+        match secret {
+            Some(Secret::Password(password)) => add("password", password),
+            Some(Secret::PublicKey { fingerprint, .. }) => add("key", fingerprint),
+            Some(Secret::Response { response, .. }) => add("response", response),
+            Some(Secret::Token(token)) => add("token", token),
+            None => {}
+        }
+    }
+    for (key, value) in &seen.fields {
+        match value {
+            Value::Text(text) => add(key, text),
+            Value::Int(number) => add(key, number),
+            Value::Bool(flag) => add(key, flag),
+            Value::Null => add(key, &()),
+            Value::List(list) => add(key, list),
+            Value::Map(map) => add(key, map),
+        }
+    }
+    text
+}

@@ -1,0 +1,14 @@
+//! Where alerts go. One folder for each sink; the loop around them is in [`runner`], once. To add a sink: add
+//! the folder, its `mod` line and its [`ALL`] line.
+
+pub mod delivery;
+pub mod runner;
+pub mod sink;
+
+pub use delivery::Delivery;
+pub use sink::{AnySink, Entry, Failure, Sender, Signals, Sink};
+
+/// Every sink.
+#[rustfmt::skip]
+pub static ALL: &[Entry] = &[
+];
