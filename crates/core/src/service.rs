@@ -153,7 +153,15 @@ impl Entry {
             stream: Some(Arc::new(P::configure(section, host))),
             datagrams: None,
         };
-        Self { name: P::NAME, port: P::PORT, kinds: P::KINDS, tls: P::TLS, build, stream: true, datagrams: false }
+        Self {
+            name: P::NAME,
+            port: P::PORT,
+            kinds: P::KINDS,
+            tls: P::TLS,
+            build,
+            stream: true,
+            datagrams: false,
+        }
     }
 
     /// The row of a datagram protocol.
