@@ -2,6 +2,7 @@
 //! the folder, its `mod` line and its [`ALL`] line.
 
 pub mod delivery;
+pub mod encode;
 pub mod runner;
 pub mod sink;
 

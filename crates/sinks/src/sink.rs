@@ -87,7 +87,10 @@ pub trait AnySink: Send {
     ) -> Pin<Box<dyn Future<Output = ()> + Send>>;
 
     /// Delivers these records once and says what came of it: for `haldane test-alert`.
-    fn once<'a>(&'a mut self, batch: &'a [Record]) -> Pin<Box<dyn Future<Output = Result<(), Failure>> + Send + 'a>>;
+    fn once<'a>(
+        &'a mut self,
+        batch: &'a [Record],
+    ) -> Pin<Box<dyn Future<Output = Result<(), Failure>> + Send + 'a>>;
 }
 
 impl<S: Sink> AnySink for S {
@@ -100,7 +103,10 @@ impl<S: Sink> AnySink for S {
         Box::pin(run(*self, delivery, journal, signals))
     }
 
-    fn once<'a>(&'a mut self, batch: &'a [Record]) -> Pin<Box<dyn Future<Output = Result<(), Failure>> + Send + 'a>> {
+    fn once<'a>(
+        &'a mut self,
+        batch: &'a [Record],
+    ) -> Pin<Box<dyn Future<Output = Result<(), Failure>> + Send + 'a>> {
         Box::pin(self.deliver(batch))
     }
 }
