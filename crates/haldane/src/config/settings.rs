@@ -27,29 +27,7 @@ const NAMELESS: &str = "files01";
 pub(super) fn read(root: &Table, origin: &str, around: &Surroundings, problems: &mut Vec<Problem>) -> Config {
     let mut of_root = Vec::new();
     let mut section = Section::new(root, &mut of_root);
-    let listen = addresses(
-        &mut section,
-        "listen",
-        &EVERYWHERE,
-        "Addresses that services listen on, IPv4 and IPv6, unless their section says otherwise. \"\" is every \
-         address of this machine.",
-    );
-    let folder = section.path(
-        "state_folder",
-        "Where keys, certificates and the store are kept. Left out: /var/lib/haldane for root, else \
-         $XDG_STATE_HOME/haldane. The option --state-dir wins.",
-    );
-    let folder = around.state_folder.clone().or(folder).unwrap_or_else(|| state_folder(around));
-    let user = account(
-        &mut section,
-        "user",
-        "Whom to become once the ports are bound, a name or a number. Only root can.",
-    );
-    let group = account(
-        &mut section,
-        "group",
-        "The group to go with it, a name or a number. Left out: the user's own.",
-    );
+    let Top { listen, folder, user, group } = top(&mut section, around);
     let host = part(&mut section, "host", "What this machine is called.", |section| host(section, around));
     let ignore = part(&mut section, "ignore", "Events that are stored, marked, and sent nowhere.", ignore);
     let store = part(&mut section, "store", "Where every event is kept.", |section| store(section, &folder));
@@ -86,11 +64,44 @@ pub(super) fn describe(around: &Surroundings) -> Vec<(&'static str, Vec<haldane_
         read(&mut section);
         described.push((name, section.described().to_vec()));
     };
+    one("", &|section| drop(top(section, around)));
     one("host", &|section| drop(host(section, around)));
     one("ignore", &|section| drop(ignore(section)));
     one("store", &|section| drop(store(section, Path::new(""))));
     one("limits", &|section| drop(limits(section)));
     described
+}
+
+/// The keys before the first table.
+struct Top {
+    listen: Vec<IpAddr>,
+    folder: PathBuf,
+    user: Option<String>,
+    group: Option<String>,
+}
+
+fn top(section: &mut Section<'_>, around: &Surroundings) -> Top {
+    let listen = addresses(
+        section,
+        "listen",
+        &EVERYWHERE,
+        "Addresses that services listen on, IPv4 and IPv6, unless their section says otherwise. \"\" is every \
+         address of this machine.",
+    );
+    let folder = section.path(
+        "state_folder",
+        "Where keys, certificates and the store are kept. Left out: /var/lib/haldane for root, else \
+         $XDG_STATE_HOME/haldane. The option --state-dir wins.",
+    );
+    let folder = around.state_folder.clone().or(folder).unwrap_or_else(|| state_folder(around));
+    let user = account(
+        section,
+        "user",
+        "Whom to become once the ports are bound, a name or a number. Only root can.",
+    );
+    let group =
+        account(section, "group", "The group to go with it, a name or a number. Left out: the user's own.");
+    Top { listen, folder, user, group }
 }
 
 fn host(section: &mut Section<'_>, around: &Surroundings) -> HostSettings {
