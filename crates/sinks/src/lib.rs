@@ -1,10 +1,14 @@
 //! Where alerts go. One folder for each sink; the loop around them is in [`runner`], once. To add a sink: add
 //! the folder, its `mod` line and its [`ALL`] line.
 
+mod concealed;
 pub mod delivery;
 pub mod encode;
 pub mod runner;
 pub mod sink;
+pub mod smtp;
+mod trust;
+pub mod webhook;
 
 pub use delivery::Delivery;
 pub use sink::{AnySink, Entry, Failure, Sender, Signals, Sink};
@@ -12,4 +16,6 @@ pub use sink::{AnySink, Entry, Failure, Sender, Signals, Sink};
 /// Every sink.
 #[rustfmt::skip]
 pub static ALL: &[Entry] = &[
+    Entry::of::<smtp::Smtp>(),
+    Entry::of::<webhook::Webhook>(),
 ];
