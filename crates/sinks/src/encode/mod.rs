@@ -11,6 +11,7 @@ mod time;
 pub use compatible::{compatible, members};
 pub use json::dumps;
 pub use layout::Layout;
+pub(crate) use layout::pattern;
 pub use native::native;
 pub use pattern::Pattern;
 pub use text::{sentence, text};
