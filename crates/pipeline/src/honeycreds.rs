@@ -113,10 +113,13 @@ pub struct Checker {
 }
 
 impl Checker {
-    /// With the bait of each service, by its name.
+    /// With the bait of each service, by its name; that of several instances of one service is added up.
     pub fn new(services: impl IntoIterator<Item = (String, Honeycreds)>) -> Self {
-        let services = services.into_iter().filter(|(_, bait)| !bait.is_empty()).collect();
-        Self { services: Arc::new(services), found: Arc::default() }
+        let mut all: HashMap<String, Honeycreds> = HashMap::new();
+        for (name, bait) in services.into_iter().filter(|(_, bait)| !bait.is_empty()) {
+            all.entry(name).or_default().0.extend(bait.0);
+        }
+        Self { services: Arc::new(all), found: Arc::default() }
     }
 
     /// Whether no service has any.

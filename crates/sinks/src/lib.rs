@@ -8,8 +8,8 @@ pub mod encode;
 pub mod file;
 pub mod runner;
 pub mod sink;
-pub mod stdout;
 pub mod smtp;
+pub mod stdout;
 mod trust;
 pub mod webhook;
 
