@@ -57,7 +57,7 @@ fn direct(metadata: &Value) -> BTreeMap<String, Vec<String>> {
     let of = |package: &Value| {
         let normal =
             list(&package["dependencies"]).into_iter().filter(|dependency| dependency["kind"].is_null());
-        normal.map(|dependency| text(&dependency["name"])).collect()
+        normal.map(|dependency| text(dependency.get("name").unwrap_or(&Value::Null))).collect()
     };
     list(&metadata["packages"]).iter().map(|package| (text(&package["name"]), of(package))).collect()
 }
