@@ -53,6 +53,8 @@ fn caching_sha2_password(password: &[u8], answer: &Answer<'_>) -> bool {
     xor(&once, &mask).ct_eq(answer.response).into()
 }
 
+type Hash = fn(&[&[u8]]) -> String;
+
 /// HTTP Digest (RFC 7616, section 3.4.1). The challenge is four lines: the algorithm (`MD5`, `SHA-256`, with or
 /// without `-sess`; empty is MD5), the realm, the part in the middle (`nonce:nc:cnonce:qop`, or `nonce` alone
 /// without `qop`), and `method:uri`. No line can hold a line break, because no HTTP header can. The response is
@@ -61,7 +63,7 @@ fn digest(password: &[u8], answer: &Answer<'_>) -> bool {
     let lines: Vec<&[u8]> = answer.challenge.split(|byte| *byte == b'\n').collect();
     let [algorithm, realm, middle, request] = lines.as_slice() else { return false };
     let algorithm = algorithm.to_ascii_lowercase();
-    let (hash, session): (fn(&[&[u8]]) -> String, _) = match algorithm.as_slice() {
+    let (hash, session): (Hash, bool) = match algorithm.as_slice() {
         b"" | b"md5" => (hex::<Md5>, false),
         b"md5-sess" => (hex::<Md5>, true),
         b"sha-256" => (hex::<Sha256>, false),
