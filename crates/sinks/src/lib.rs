@@ -8,6 +8,7 @@ pub mod file;
 pub mod runner;
 pub mod sink;
 pub mod stdout;
+pub mod syslog;
 
 pub use delivery::Delivery;
 pub use sink::{AnySink, Entry, Failure, Sender, Signals, Sink};
@@ -17,4 +18,5 @@ pub use sink::{AnySink, Entry, Failure, Sender, Signals, Sink};
 pub static ALL: &[Entry] = &[
     Entry::of::<file::File>(),
     Entry::of::<stdout::Stdout>(),
+    Entry::of::<syslog::Syslog>(),
 ];
