@@ -1,5 +1,5 @@
 //! Events, a journal in memory, and sections as an operator writes them.
-#![allow(dead_code, reason = "each test takes what it needs")]
+#![allow(dead_code, unreachable_pub, reason = "each test takes what it needs")]
 
 use std::{
     collections::{BTreeMap, HashMap},
