@@ -12,6 +12,7 @@ pub mod smtp;
 pub mod stdout;
 mod trust;
 pub mod webhook;
+pub mod syslog;
 
 pub use delivery::Delivery;
 pub use sink::{AnySink, Entry, Failure, Sender, Signals, Sink};
@@ -23,4 +24,5 @@ pub static ALL: &[Entry] = &[
     Entry::of::<stdout::Stdout>(),
     Entry::of::<smtp::Smtp>(),
     Entry::of::<webhook::Webhook>(),
+    Entry::of::<syslog::Syslog>(),
 ];
