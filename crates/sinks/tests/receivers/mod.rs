@@ -116,7 +116,7 @@ impl Drop for Folder {
 }
 
 /// An authority with a server's and a client's certificate: `ca.pem`, `server.pem`, `server.key`, `client.pem`,
-/// `client.key`. The server is `localhost` and 127.0.0.1.
+/// `client.key`. The server is `localhost` and 127.0.0.1; `elsewhere.pem` is for another name.
 pub fn certificates() -> Folder {
     let folder = Folder::new();
     let openssl = |arguments: &str| {
@@ -128,7 +128,8 @@ pub fn certificates() -> Folder {
     openssl(&format!("req -x509 {key} -keyout ca.key -out ca.pem -days 2 -subj /CN=Test-authority"));
     let server = "subjectAltName=DNS:localhost,IP:127.0.0.1\nextendedKeyUsage=serverAuth\n";
     let client = "extendedKeyUsage=clientAuth\n";
-    for (name, extensions) in [("server", server), ("client", client)] {
+    let elsewhere = "subjectAltName=DNS:elsewhere.example\nextendedKeyUsage=serverAuth\n";
+    for (name, extensions) in [("server", server), ("elsewhere", elsewhere), ("client", client)] {
         std::fs::write(folder.0.join("extensions"), extensions).unwrap();
         openssl(&format!("req {key} -keyout {name}.key -out {name}.csr -subj /CN={name}"));
         openssl(&format!(
