@@ -178,7 +178,8 @@ impl Entry {
     pub const fn both<P: Protocol + Datagrams>() -> Self {
         let build = |section: &mut Section<'_>, host: &Host| {
             let service = Arc::new(<P as Protocol>::configure(section, host));
-            Service { stream: Some(Arc::clone(&service) as Arc<dyn AnyProtocol>), datagrams: Some(service) }
+            let stream: Arc<dyn AnyProtocol> = service.clone();
+            Service { stream: Some(stream), datagrams: Some(service) }
         };
         Self {
             name: <P as Protocol>::NAME,

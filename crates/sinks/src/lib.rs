@@ -3,10 +3,14 @@
 
 mod concealed;
 pub mod delivery;
+mod desk;
 pub mod encode;
+pub mod file;
 pub mod runner;
 pub mod sink;
 pub mod smtp;
+pub mod stdout;
+pub mod syslog;
 mod trust;
 pub mod webhook;
 
@@ -16,6 +20,9 @@ pub use sink::{AnySink, Entry, Failure, Sender, Signals, Sink};
 /// Every sink.
 #[rustfmt::skip]
 pub static ALL: &[Entry] = &[
+    Entry::of::<file::File>(),
     Entry::of::<smtp::Smtp>(),
+    Entry::of::<stdout::Stdout>(),
+    Entry::of::<syslog::Syslog>(),
     Entry::of::<webhook::Webhook>(),
 ];
