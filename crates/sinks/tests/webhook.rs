@@ -1,5 +1,11 @@
 //! Alerts by HTTP against receivers that answer what the test tells them to.
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test may panic")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    reason = "a test may panic"
+)]
 
 mod receivers;
 
@@ -10,7 +16,9 @@ use std::{
 };
 
 use haldane_sinks::Failure;
-use receivers::{Receiver, Request, certificates, configured, free_port, login, serve, sink, tls_server};
+use receivers::{
+    Receiver, Request, certificates, configured, free_port, login, run, serve, sink, tls_server,
+};
 use serde_json::{Value, json};
 
 fn hook(port: u16, more: Value) -> Value {
@@ -119,6 +127,28 @@ async fn a_receiver_that_is_down_for_a_while_gets_it_later() {
     assert_eq!(receiver.request(0).body, receiver.request(2).body);
 }
 
+#[tokio::test]
+async fn the_runner_delivers_all_in_order_and_buries_what_is_refused() {
+    let receiver = Receiver::new(|request, before| {
+        let status = match before {
+            0 => "503 Service Unavailable",
+            _ if request.body.contains("user-2") => "422 Unprocessable Entity",
+            _ => "200 OK",
+        };
+        (status.into(), "")
+    });
+    let records = (1..=4).map(|number| login(number, &format!("user-{number}"), "b")).collect();
+    let store = run("webhook", hook(receiver.port, json!({})), records).await;
+    let requests = receiver.requests.lock().unwrap();
+    let users: Vec<Value> =
+        requests.iter().map(|request| serde_json::from_str(&request.body).unwrap()).collect();
+    let users: Vec<_> = users.iter().map(|event| event["credential"]["username"].as_str().unwrap()).collect();
+    assert_eq!(users, ["user-1", "user-1", "user-2", "user-3", "user-4"]);
+    let buried = store.buried.lock().unwrap();
+    assert_eq!(buried.len(), 1);
+    assert!(buried[0].1.contains("422"), "{}", buried[0].1);
+}
+
 #[test]
 fn a_receiver_that_never_answers_is_given_up_and_leaves_no_thread() {
     let receiver = Receiver::new(|_, _| (String::new(), ""));
@@ -222,7 +252,8 @@ async fn tls_is_checked_by_the_operators_own_authority_and_proves_who_we_are() {
     let (why, _) = later(send(keys(json!(true), own)).await);
     assert!(why.contains("not trusted") || why.contains("no list of certificate authorities"), "{why}");
     let (why, _) = later(send(keys(json!(folder.file("ca.pem")), json!([]))).await);
-    assert!(why.contains("alert CertificateRequired"), "{why}");
+    // A reset may overtake the alert.
+    assert!(why.contains("alert CertificateRequired") || why.contains("closed the connection"), "{why}");
     assert_eq!(receiver.count(), 2);
 }
 
