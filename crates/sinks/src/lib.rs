@@ -10,9 +10,9 @@ pub mod runner;
 pub mod sink;
 pub mod smtp;
 pub mod stdout;
+pub mod syslog;
 mod trust;
 pub mod webhook;
-pub mod syslog;
 
 pub use delivery::Delivery;
 pub use sink::{AnySink, Entry, Failure, Sender, Signals, Sink};
@@ -21,8 +21,8 @@ pub use sink::{AnySink, Entry, Failure, Sender, Signals, Sink};
 #[rustfmt::skip]
 pub static ALL: &[Entry] = &[
     Entry::of::<file::File>(),
-    Entry::of::<stdout::Stdout>(),
     Entry::of::<smtp::Smtp>(),
-    Entry::of::<webhook::Webhook>(),
+    Entry::of::<stdout::Stdout>(),
     Entry::of::<syslog::Syslog>(),
+    Entry::of::<webhook::Webhook>(),
 ];
