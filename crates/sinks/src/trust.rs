@@ -2,6 +2,7 @@
 
 use std::{fmt, path::Path, sync::Arc};
 
+use base64::{Engine, prelude::BASE64_STANDARD};
 use haldane_core::Section;
 use rustls::{
     CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
@@ -50,6 +51,17 @@ impl Identity {
             (Ok(_), None) => Err("a certificate".into()),
         }
     }
+
+    /// The key in the only form that ureq takes.
+    fn pem(&self) -> String {
+        let name = match self.key {
+            PrivateKeyDer::Pkcs1(_) => "RSA PRIVATE KEY",
+            PrivateKeyDer::Sec1(_) => "EC PRIVATE KEY",
+            _ => "PRIVATE KEY",
+        };
+        let text = BASE64_STANDARD.encode(self.key.secret_der());
+        format!("-----BEGIN {name}-----\n{text}\n-----END {name}-----\n")
+    }
 }
 
 /// The certificates in a PEM file, or in the files of a folder.
@@ -72,9 +84,11 @@ impl Trust {
     /// Reads `ca`, `verify`, `client_certificate` and `client_key`. The files are read at once, while the
     /// program may still read them.
     pub(crate) fn configure(section: &mut Section<'_>) -> Self {
-        let ca = section.path("ca", "The only authorities to trust (PEM); without it, those of this machine.");
+        let ca =
+            section.path("ca", "The only authorities to trust (PEM); without it, those of this machine.");
         let verify = section.flag("verify", true, "Whether the server's certificate must be a trusted one.");
-        let certificate = section.path("client_certificate", "Our own certificate (PEM), if the server asks.");
+        let certificate =
+            section.path("client_certificate", "Our own certificate (PEM), if the server asks.");
         let key = section.path("client_key", "Its key; if left out, it stands in the certificate's file.");
         let authorities = ca.and_then(|path| match certificates(&path) {
             Ok(found) => Some(found),
@@ -125,21 +139,20 @@ impl Trust {
     /// # Errors
     /// In words for the operator.
     pub(crate) fn ureq(&self) -> Result<ureq::tls::TlsConfig, String> {
-        use ureq::tls::{Certificate, ClientCert, KeyKind, PrivateKey, RootCerts, TlsConfig};
+        use ureq::tls::{Certificate, ClientCert, PrivateKey, RootCerts, TlsConfig};
         let owned = |der: &CertificateDer<'static>| Certificate::from_der(der).to_owned();
         let roots = match self.verify {
             true => self.roots()?.iter().map(owned).collect(),
             false => Vec::new(),
         };
-        let identity = self.identity.as_ref().map(|own| {
-            let kind = match own.key {
-                PrivateKeyDer::Pkcs1(_) => KeyKind::Pkcs1,
-                PrivateKeyDer::Sec1(_) => KeyKind::Sec1,
-                _ => KeyKind::Pkcs8,
-            };
-            let chain: Vec<_> = own.chain.iter().map(owned).collect();
-            ClientCert::new_with_certs(&chain, PrivateKey::from_der(kind, own.key.secret_der()).to_owned())
-        });
+        let identity = match &self.identity {
+            None => None,
+            Some(own) => {
+                let key = PrivateKey::from_pem(own.pem().as_bytes()).map_err(|error| error.to_string())?;
+                let chain: Vec<_> = own.chain.iter().map(owned).collect();
+                Some(ClientCert::new_with_certs(&chain, key))
+            }
+        };
         Ok(TlsConfig::builder()
             .root_certs(RootCerts::Specific(Arc::new(roots)))
             .client_cert(identity)
@@ -155,9 +168,11 @@ impl Trust {
         let found = rustls_native_certs::load_native_certs().certs;
         match found.is_empty() {
             false => Ok(found),
-            true => Err("this machine has no list of certificate authorities: install ca-certificates, or name \
+            true => {
+                Err("this machine has no list of certificate authorities: install ca-certificates, or name \
                          a file of your own in the configuration"
-                .into()),
+                    .into())
+            }
         }
     }
 }
@@ -172,7 +187,9 @@ pub(crate) fn advice(error: &(dyn std::error::Error + 'static), authority: &str)
                 format!("its certificate is from an authority that is not trusted here: {trust}")
             }
             CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
-                format!("its certificate is for another name ({reason}): use a name that the certificate holds")
+                format!(
+                    "its certificate is for another name ({reason}): use a name that the certificate holds"
+                )
             }
             CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
                 format!("its certificate has expired, or this machine's clock is wrong ({reason})")

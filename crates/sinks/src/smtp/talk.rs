@@ -82,11 +82,6 @@ impl Reply {
         self.lines.join(" ").to_lowercase()
     }
 
-    /// Whether the enhanced status (RFC 3463) starts so, as in `5.7.`.
-    pub(super) fn enhanced(&self, start: &str) -> bool {
-        self.lines.first().is_some_and(|line| line.starts_with(start))
-    }
-
     fn good(&self) -> bool {
         matches!(self.code, 200..=399)
     }
@@ -167,8 +162,8 @@ pub(super) struct Call<'a> {
     pub(super) deadline: Instant,
 }
 
-trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
+trait Stream: AsyncRead + AsyncWrite + Send + Sync + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Send + Sync + Unpin> Stream for T {}
 
 /// An open, logged-in connection.
 pub(super) struct Talk {
@@ -204,8 +199,7 @@ impl Talk {
             true => handshake(call, Box::new(tcp)).await?,
             false => Box::new(tcp),
         };
-        let mut talk =
-            Self { stream: BufReader::new(stream), offers: Vec::new(), deadline: call.deadline };
+        let mut talk = Self { stream: BufReader::new(stream), offers: Vec::new(), deadline: call.deadline };
         let greeting = talk.answer(Step::Greeting).await?;
         talk.require(Step::Greeting, greeting)?;
         talk.hello(&helo).await?;
@@ -342,7 +336,8 @@ impl Talk {
         let mut reply = Reply { code: 0, lines: Vec::new() };
         while reply.lines.len() < LINES {
             let mut line = Vec::new();
-            let reading = (&mut self.stream).take(LINE).read_until(b'\n', &mut line);
+            let mut bounded = (&mut self.stream).take(LINE);
+            let reading = bounded.read_until(b'\n', &mut line);
             match timeout_at(self.deadline, reading).await {
                 Ok(Ok(_)) if line.ends_with(b"\n") => {}
                 Ok(Ok(0)) => return Err(Trouble::Closed(step, None)),
@@ -382,7 +377,8 @@ async fn connect(call: &Call<'_>) -> Result<TcpStream, Trouble> {
     let mut last = Trouble::Unresolved(io::Error::other("no address"));
     for (index, addr) in found.iter().enumerate() {
         let left = u32::try_from(found.len().saturating_sub(index)).unwrap_or(u32::MAX);
-        let share = call.deadline.saturating_duration_since(Instant::now()).checked_div(left).unwrap_or_default();
+        let share =
+            call.deadline.saturating_duration_since(Instant::now()).checked_div(left).unwrap_or_default();
         match tokio::time::timeout(share, TcpStream::connect(addr)).await {
             Ok(Ok(stream)) => return Ok(stream),
             Ok(Err(error)) => last = Trouble::Unreachable(error),
