@@ -9,7 +9,7 @@ pub fn all() -> impl Iterator<Item = &'static Kind> {
     let services = haldane_services::ALL.iter().flat_map(|entry| entry.kinds.iter());
     let parts =
         [haldane_net::KINDS, haldane_store::KINDS, haldane_pipeline::KINDS, crate::daemon::kinds::KINDS];
-    services.chain(parts.into_iter().flatten()).copied()
+    services.chain(parts.into_iter().flatten()).copied().chain([&crate::cli::alert::TEST])
 }
 
 /// The same, to be found by number.

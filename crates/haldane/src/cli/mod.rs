@@ -5,7 +5,6 @@ pub mod check;
 pub mod events;
 pub mod files;
 pub mod opencanaryd;
-pub mod welcome;
 
 use std::{
     ffi::OsString,
@@ -22,9 +21,6 @@ use crate::{
     config::{Problems, Source, Surroundings},
     daemon,
 };
-
-/// The configuration is wrong: `EX_CONFIG` of sysexits(3).
-pub const WRONG_CONFIGURATION: u8 = 78;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -188,5 +184,5 @@ pub fn wrong_configuration(problems: &Problems) -> ExitCode {
         1 => "configuration is wrong: 1 error".to_owned(),
         errors => format!("configuration is wrong: {errors} errors"),
     });
-    ExitCode::from(WRONG_CONFIGURATION)
+    ExitCode::from(daemon::WRONG_CONFIGURATION)
 }

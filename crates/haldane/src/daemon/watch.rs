@@ -7,7 +7,7 @@ use std::{
 
 use haldane_core::{Journal, Sighting};
 use haldane_net::Total;
-use haldane_pipeline::{Checker, Ignore, Pipeline, Settings};
+use haldane_pipeline::{Checker, Pipeline, Settings};
 use haldane_store::Store;
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
@@ -318,10 +318,7 @@ fn notify(state: &str) {
 
 /// What the configuration makes of events. Services' honey-credentials are taken out of it.
 fn pipeline(config: &Config, checker: Checker, first_incident: u64) -> Pipeline {
-    let ignore = Ignore {
-        sources: config.ignore.sources.clone(),
-        kinds: config.ignore.logtypes.iter().copied().collect(),
-    };
+    let ignore = config.ignore.clone();
     Pipeline::new(Settings { ignore, checker, quiet: QUIET, first_incident })
 }
 
