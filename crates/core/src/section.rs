@@ -353,6 +353,16 @@ impl<'a> Section<'a> {
         self.wrong(key, &expected.into(), ());
     }
 
+    /// Notes a mistake found by other means.
+    pub fn note(&mut self, problem: Problem) {
+        self.problems.push(problem);
+    }
+
+    /// The table being read.
+    pub fn table(&self) -> &'a Table {
+        self.table
+    }
+
     /// What was asked for so far.
     pub fn described(&self) -> &[Described] {
         &self.asked
