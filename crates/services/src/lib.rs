@@ -2,6 +2,8 @@
 //! Everything else follows from the registry.
 
 pub mod ftp;
+pub mod http;
+pub mod https;
 pub mod replay;
 
 use haldane_core::Entry;
@@ -10,4 +12,6 @@ use haldane_core::Entry;
 #[rustfmt::skip]
 pub static ALL: &[Entry] = &[
     Entry::stream::<ftp::Ftp>(),
+    Entry::stream::<http::Http>(),
+    Entry::stream::<https::Https>(),
 ];
