@@ -2,6 +2,7 @@
 //! Everything else follows from the registry.
 
 pub mod ftp;
+pub mod redis;
 pub mod replay;
 
 use haldane_core::Entry;
@@ -10,4 +11,5 @@ use haldane_core::Entry;
 #[rustfmt::skip]
 pub static ALL: &[Entry] = &[
     Entry::stream::<ftp::Ftp>(),
+    Entry::stream::<redis::Redis>(),
 ];

@@ -6,8 +6,8 @@
 use std::{net::SocketAddr, sync::Arc, time::SystemTime};
 
 use haldane_core::{
-    Cx, Effects, Entry, Flow, Halt, Host, Input, Keep, Limits, Login, Peer, Problem, Secret, Section, Sighting, Table,
-    Transport, Value,
+    Cx, Effects, Entry, Flow, Halt, Host, Input, Keep, Limits, Login, Peer, Problem, Secret, Section,
+    Sighting, Table, Transport, Value,
     section::{Item, Node, Place, Raw},
     service::{AnyProtocol, Service},
     session::Random,

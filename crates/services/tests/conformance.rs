@@ -52,7 +52,9 @@ fn services_report_only_kinds_that_they_declare() {
                 assert!(entry.kinds.contains(&seen.kind), "{}: {}", entry.name, seen.kind.name);
             }
         };
-        for text in ["GET / HTTP/1.0\r\n\r\n", "root\r\nroot\r\n", "USER a\r\nPASS b\r\n", "*1\r\n$4\r\nPING\r\n"] {
+        for text in
+            ["GET / HTTP/1.0\r\n\r\n", "root\r\nroot\r\n", "USER a\r\nPASS b\r\n", "*1\r\n$4\r\nPING\r\n"]
+        {
             if let Some(protocol) = &service.stream {
                 declared(&talk(protocol.as_ref(), &[text.as_bytes()], true));
             }
@@ -63,13 +65,22 @@ fn services_report_only_kinds_that_they_declare() {
 
 #[test]
 fn deep_nesting_is_not_deep_recursion() {
-    let nested: [Vec<u8>; 4] =
-        [b"*1\r\n".repeat(50_000), b"[".repeat(200_000), b"{\"a\":".repeat(50_000), vec![0x30, 0x80].repeat(50_000)];
+    let nested: [Vec<u8>; 4] = [
+        b"*1\r\n".repeat(50_000),
+        b"[".repeat(200_000),
+        b"{\"a\":".repeat(50_000),
+        vec![0x30, 0x80].repeat(50_000),
+    ];
     for entry in ALL {
         let service = service(entry);
         for bytes in &nested {
             if let Some(protocol) = &service.stream {
-                assert_eq!(talk(protocol.as_ref(), &[bytes], true).broken, Vec::<String>::new(), "{}", entry.name);
+                assert_eq!(
+                    talk(protocol.as_ref(), &[bytes], true).broken,
+                    Vec::<String>::new(),
+                    "{}",
+                    entry.name
+                );
             }
             datagram(&service, bytes);
         }
@@ -103,13 +114,19 @@ fn check_transcript(entry: &Entry, path: &Path) {
             _ => panic!("{}: {line}", path.display()),
         }
     }
-    let service = build(entry, &settings).unwrap_or_else(|problems| panic!("{}: {problems:?}", path.display()));
+    let service =
+        build(entry, &settings).unwrap_or_else(|problems| panic!("{}: {problems:?}", path.display()));
     let pieces: Vec<&[u8]> = said.iter().map(Vec::as_slice).collect();
     let got = match &service.stream {
         Some(protocol) => talk(protocol.as_ref(), &pieces, finish),
         None => datagram(&service, pieces[0]),
     };
-    assert_eq!(got.reply.escape_ascii().to_string(), expected.escape_ascii().to_string(), "{}", path.display());
+    assert_eq!(
+        got.reply.escape_ascii().to_string(),
+        expected.escape_ascii().to_string(),
+        "{}",
+        path.display()
+    );
     assert_eq!(got.seen.iter().map(show).collect::<Vec<_>>(), events, "{}", path.display());
     let ending = ending.map(|word| match word {
         "open" => Ending::Open,

@@ -6,8 +6,8 @@
 use std::time::Duration;
 
 use haldane_core::{
-    Class, Compat, Cx, Flow, Halt, Host, Input, Kind, Login, Peer, Protocol, Section, Session, Severity, Sighting,
-    Untrusted,
+    Class, Compat, Cx, Flow, Halt, Host, Input, Kind, Login, Peer, Protocol, Section, Session, Severity,
+    Sighting, Untrusted,
 };
 
 /// A password was tried.
