@@ -146,7 +146,8 @@ impl fmt::Display for Problem {
 pub fn nearest<'w>(word: &str, valid: impl IntoIterator<Item = &'w str>) -> Option<String> {
     let lower = word.to_lowercase();
     let score = |candidate: &str| strsim::jaro_winkler(&lower, &candidate.to_lowercase());
-    let best = valid.into_iter().map(|candidate| (score(candidate), candidate)).max_by(|a, b| a.0.total_cmp(&b.0));
+    let best =
+        valid.into_iter().map(|candidate| (score(candidate), candidate)).max_by(|a, b| a.0.total_cmp(&b.0));
     best.filter(|(score, _)| *score > 0.8).map(|(_, candidate)| candidate.to_owned())
 }
 
@@ -250,20 +251,22 @@ impl<'a> Section<'a> {
 
     /// A time: a number of seconds, or text such as `"250ms"`, `"30s"`, `"5m"`, `"2h"`, `"7d"`.
     pub fn duration(&mut self, key: &'static str, default: Duration, about: &'static str) -> Duration {
-        let found = match self.raw(key, Some(&format!("{:?}", show_duration(default))), about).map(|n| &n.value) {
-            None => return default,
-            Some(Raw::Int(seconds)) => u64::try_from(*seconds).ok().map(Duration::from_secs),
-            Some(Raw::Float(seconds)) => Duration::try_from_secs_f64(*seconds).ok(),
-            Some(Raw::Text(text)) => parse_duration(text),
-            Some(_) => None,
-        };
+        let found =
+            match self.raw(key, Some(&format!("{:?}", show_duration(default))), about).map(|n| &n.value) {
+                None => return default,
+                Some(Raw::Int(seconds)) => u64::try_from(*seconds).ok().map(Duration::from_secs),
+                Some(Raw::Float(seconds)) => Duration::try_from_secs_f64(*seconds).ok(),
+                Some(Raw::Text(text)) => parse_duration(text),
+                Some(_) => None,
+            };
         let expected = "expected a time such as \"30s\", \"5m\", \"2h\" or \"7d\"";
         found.unwrap_or_else(|| self.wrong(key, expected, default))
     }
 
     /// A number of bytes: a number, or text such as `"64 KiB"`, `"10 MB"`, `"2 GiB"`.
     pub fn bytes(&mut self, key: &'static str, default: u64, about: &'static str) -> u64 {
-        let found = match self.raw(key, Some(&format!("{:?}", show_bytes(default))), about).map(|n| &n.value) {
+        let found = match self.raw(key, Some(&format!("{:?}", show_bytes(default))), about).map(|n| &n.value)
+        {
             None => return default,
             Some(Raw::Int(bytes)) => u64::try_from(*bytes).ok(),
             Some(Raw::Text(text)) => parse_bytes(text),
@@ -328,7 +331,9 @@ impl<'a> Section<'a> {
                     Raw::Table(table) => Some(table),
                     _ => None,
                 });
-                tables.collect::<Option<Vec<_>>>().unwrap_or_else(|| self.wrong(key, "expected tables", Vec::new()))
+                tables
+                    .collect::<Option<Vec<_>>>()
+                    .unwrap_or_else(|| self.wrong(key, "expected tables", Vec::new()))
             }
             Some(_) => self.wrong(key, "expected a table or a list of tables", Vec::new()),
         }
@@ -348,6 +353,16 @@ impl<'a> Section<'a> {
         self.wrong(key, &expected.into(), ());
     }
 
+    /// Notes a mistake found by other means.
+    pub fn note(&mut self, problem: Problem) {
+        self.problems.push(problem);
+    }
+
+    /// The table being read.
+    pub fn table(&self) -> &'a Table {
+        self.table
+    }
+
     /// What was asked for so far.
     pub fn described(&self) -> &[Described] {
         &self.asked
@@ -359,7 +374,8 @@ impl<'a> Section<'a> {
             if !self.asked.iter().any(|asked| asked.key == item.key) {
                 let known = self.asked.iter().map(|asked| asked.key);
                 let place = Some(item.node.place.clone());
-                self.problems.push(Problem::warning(place, &item.written, "unknown key").near(&item.key, known));
+                self.problems
+                    .push(Problem::warning(place, &item.written, "unknown key").near(&item.key, known));
             }
         }
     }

@@ -153,7 +153,15 @@ impl Entry {
             stream: Some(Arc::new(P::configure(section, host))),
             datagrams: None,
         };
-        Self { name: P::NAME, port: P::PORT, kinds: P::KINDS, tls: P::TLS, build, stream: true, datagrams: false }
+        Self {
+            name: P::NAME,
+            port: P::PORT,
+            kinds: P::KINDS,
+            tls: P::TLS,
+            build,
+            stream: true,
+            datagrams: false,
+        }
     }
 
     /// The row of a datagram protocol.
@@ -170,7 +178,8 @@ impl Entry {
     pub const fn both<P: Protocol + Datagrams>() -> Self {
         let build = |section: &mut Section<'_>, host: &Host| {
             let service = Arc::new(<P as Protocol>::configure(section, host));
-            Service { stream: Some(Arc::clone(&service) as Arc<dyn AnyProtocol>), datagrams: Some(service) }
+            let stream: Arc<dyn AnyProtocol> = service.clone();
+            Service { stream: Some(stream), datagrams: Some(service) }
         };
         Self {
             name: <P as Protocol>::NAME,

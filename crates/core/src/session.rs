@@ -38,6 +38,10 @@ pub trait Session: Send + 'static {
         Flow::Close
     }
 
+    /// The service starts with TLS, but what came is no TLS: `head` is its beginning. What the real server says
+    /// to that, in plain text. The framework has recorded it, and hangs up.
+    fn plain(&mut self, _head: &[u8], _cx: &mut Cx<'_>) {}
+
     /// The peer has finished sending; `left` is what it left unfinished. Evidence may still be reported,
     /// and answers still reach a peer that closed only its sending side.
     fn finished(&mut self, _left: &[u8], _cx: &mut Cx<'_>) {}
@@ -163,6 +167,8 @@ pub trait AnySession: Send {
     fn timeout(&mut self, what: Timeout, cx: &mut Cx<'_>);
     /// See [`Session::malformed`].
     fn malformed(&mut self, why: &'static str, cx: &mut Cx<'_>) -> Flow;
+    /// See [`Session::plain`].
+    fn plain(&mut self, head: &[u8], cx: &mut Cx<'_>);
     /// See [`Session::finished`].
     fn finished(&mut self, left: &[u8], cx: &mut Cx<'_>);
 }
@@ -183,6 +189,10 @@ impl<S: Session> AnySession for S {
 
     fn malformed(&mut self, why: &'static str, cx: &mut Cx<'_>) -> Flow {
         Session::malformed(self, why, cx)
+    }
+
+    fn plain(&mut self, head: &[u8], cx: &mut Cx<'_>) {
+        Session::plain(self, head, cx);
     }
 
     fn finished(&mut self, left: &[u8], cx: &mut Cx<'_>) {

@@ -1,1 +1,18 @@
-//! x
+//! The only crate that opens sockets. It makes the promises that no author of a service can forget: limits,
+//! clocks, stamps, evidence before answer.
+
+pub mod admission;
+pub mod conn;
+pub mod datagram;
+pub mod drive;
+pub mod kinds;
+pub mod listen;
+pub mod proxy;
+pub mod report;
+
+pub use admission::{Admission, Total};
+pub use conn::Conn;
+pub use datagram::serve_datagrams;
+pub use kinds::KINDS;
+pub use listen::{Listening, serve};
+pub use report::{Reporter, now};

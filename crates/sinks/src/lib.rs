@@ -2,8 +2,12 @@
 //! the folder, its `mod` line and its [`ALL`] line.
 
 pub mod delivery;
+mod desk;
+pub mod encode;
+pub mod file;
 pub mod runner;
 pub mod sink;
+pub mod stdout;
 
 pub use delivery::Delivery;
 pub use sink::{AnySink, Entry, Failure, Sender, Signals, Sink};
@@ -11,4 +15,6 @@ pub use sink::{AnySink, Entry, Failure, Sender, Signals, Sink};
 /// Every sink.
 #[rustfmt::skip]
 pub static ALL: &[Entry] = &[
+    Entry::of::<file::File>(),
+    Entry::of::<stdout::Stdout>(),
 ];

@@ -87,7 +87,10 @@ pub trait AnySink: Send {
     ) -> Pin<Box<dyn Future<Output = ()> + Send>>;
 
     /// Delivers these records once and says what came of it: for `haldane test-alert`.
-    fn once<'a>(&'a mut self, batch: &'a [Record]) -> Pin<Box<dyn Future<Output = Result<(), Failure>> + Send + 'a>>;
+    fn once<'a>(
+        &'a mut self,
+        batch: &'a [Record],
+    ) -> Pin<Box<dyn Future<Output = Result<(), Failure>> + Send + 'a>>;
 }
 
 impl<S: Sink> AnySink for S {
@@ -100,7 +103,10 @@ impl<S: Sink> AnySink for S {
         Box::pin(run(*self, delivery, journal, signals))
     }
 
-    fn once<'a>(&'a mut self, batch: &'a [Record]) -> Pin<Box<dyn Future<Output = Result<(), Failure>> + Send + 'a>> {
+    fn once<'a>(
+        &'a mut self,
+        batch: &'a [Record],
+    ) -> Pin<Box<dyn Future<Output = Result<(), Failure>> + Send + 'a>> {
         Box::pin(self.deliver(batch))
     }
 }
@@ -111,8 +117,11 @@ pub struct Entry {
     /// See [`Sink::NAME`].
     pub name: &'static str,
     /// Reads a section, the keys common to all sinks included.
-    pub build: fn(name: &str, section: &mut Section<'_>, sender: &Sender) -> (Box<dyn AnySink>, Delivery),
+    pub build: Build,
 }
+
+/// Reads the section of the sink of that name.
+pub type Build = fn(name: &str, section: &mut Section<'_>, sender: &Sender) -> (Box<dyn AnySink>, Delivery);
 
 impl Entry {
     /// The row of `S`.

@@ -1,0 +1,6 @@
+//! The command line.
+pub mod opencanaryd;
+/// Runs it.
+pub fn main() -> std::process::ExitCode {
+    std::process::ExitCode::SUCCESS
+}

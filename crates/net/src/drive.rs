@@ -1,0 +1,300 @@
+//! Runs one sans-IO session over one connection.
+
+use std::{
+    any::Any,
+    future::{Future, poll_fn},
+    panic::{AssertUnwindSafe, catch_unwind},
+    pin::pin,
+    task::Poll,
+};
+
+use haldane_core::{
+    Cx, Effects, Flow, Halt, Input, Peer, Sighting, TlsUse, Untrusted, service::AnyProtocol,
+    session::AnySession,
+};
+use haldane_tls::Acceptor;
+use tokio_util::sync::CancellationToken;
+use tracing::error;
+
+use crate::{
+    Conn, Reporter,
+    conn::{Halted, Io},
+    kinds::{CLOSED, MALFORMED, TLS_AGREED, TLS_FAILED, UNFINISHED},
+    now,
+    report::System,
+};
+
+/// What a listener serves.
+pub struct Served {
+    /// The protocol.
+    pub protocol: std::sync::Arc<dyn AnyProtocol>,
+    /// How it uses TLS.
+    pub tls: TlsUse,
+    /// With which certificate; needed unless it never does.
+    pub acceptor: Option<Acceptor>,
+}
+
+impl std::fmt::Debug for Served {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Served").field("tls", &self.tls).finish_non_exhaustive()
+    }
+}
+
+/// Bytes of a malformed message that are kept.
+const EXCERPT: usize = 256;
+
+/// How a conversation ended.
+struct Ended {
+    why: &'static str,
+    flow: Flow,
+}
+
+const HUNG_UP: Ended = Ended { why: "hung up", flow: Flow::Close };
+
+/// Talks until either side has had enough; reports the end, last of all.
+pub async fn drive<T: Io>(
+    mut conn: Conn<T>,
+    served: &Served,
+    mut reporter: Reporter,
+    stop: CancellationToken,
+) {
+    let talk = async {
+        let session = served.protocol.open(reporter.peer());
+        let mut driver =
+            Driver { session, conn: &mut conn, served, reporter: &mut reporter, inbox: Vec::new() };
+        driver.talk().await
+    };
+    let ended = tokio::select! {
+        biased;
+        ended = unwinding(talk) => ended,
+        () = stop.cancelled() => Ok(Ended { why: "shutdown", flow: Flow::Close }),
+    };
+    let ended = ended.unwrap_or_else(|panic| {
+        error!(session = %reporter.session(), panic = panic_text(&panic), "a session failed: this is a bug");
+        Ended { why: "bug", flow: Flow::Close }
+    });
+    let lasted = conn.age();
+    let (received, sent) = if ended.flow == Flow::Reset { conn.reset() } else { conn.close().await };
+    let closed = Sighting::of(&CLOSED)
+        .with("why", ended.why)
+        .with("bytes_in", received)
+        .with("bytes_out", sent)
+        .with("milliseconds", u64::try_from(lasted.as_millis()).unwrap_or(u64::MAX));
+    reporter.report(vec![closed]).await;
+}
+
+struct Driver<'a, T> {
+    session: Box<dyn AnySession>,
+    conn: &'a mut Conn<T>,
+    served: &'a Served,
+    reporter: &'a mut Reporter,
+    inbox: Vec<u8>,
+}
+
+impl<T: Io> Driver<'_, T> {
+    async fn talk(&mut self) -> Ended {
+        if self.served.tls == TlsUse::Always
+            && let Err(ended) = self.start_tls().await
+        {
+            return ended;
+        }
+        let effects = self.call(|session, cx| session.greet(cx)).1;
+        if let Err(halted) = self.carry_out(effects).await {
+            return self.halted(halted).await;
+        }
+        loop {
+            let ended = self.messages().await;
+            if let Some(ended) = ended {
+                return ended;
+            }
+            if let Err(halted) = self.conn.receive(&mut self.inbox).await {
+                return self.halted(halted).await;
+            }
+        }
+    }
+
+    /// Handles every whole message of the inbox.
+    async fn messages(&mut self) -> Option<Ended> {
+        while !self.inbox.is_empty() {
+            let frame = self.conn.limits().frame;
+            let inbox = std::mem::take(&mut self.inbox);
+            let mut input = Input::stream(&inbox);
+            let (step, effects) = self.call(|session, cx| session.step(&mut input, cx));
+            let consumed = input.consumed();
+            self.inbox = inbox;
+            let flow = match step {
+                // A message of no bytes would be found again for ever.
+                Ok(_) if consumed == 0 => return Some(Ended { why: "bug", flow: Flow::Close }),
+                Ok(flow) => flow,
+                Err(Halt::Need(n)) if n <= frame => return None,
+                Err(Halt::Need(_)) => return Some(self.malformed("message too large").await),
+                Err(Halt::Malformed(why)) => return Some(self.malformed(why).await),
+            };
+            if consumed == self.inbox.len() {
+                // An idle connection holds no inbox.
+                self.inbox = Vec::new();
+            } else {
+                self.inbox.drain(..consumed);
+            }
+            if let Err(halted) = self.carry_out(effects).await {
+                return Some(self.halted(halted).await);
+            }
+            match flow {
+                Flow::Continue => {}
+                Flow::Close | Flow::Reset => return Some(Ended { why: "served", flow }),
+                Flow::StartTls => {
+                    if let Err(ended) = self.start_tls().await {
+                        return Some(ended);
+                    }
+                }
+            }
+        }
+        None
+    }
+
+    async fn start_tls(&mut self) -> Result<(), Ended> {
+        let Some(acceptor) = &self.served.acceptor else {
+            error!("a service asked for TLS and has no certificate: this is a bug");
+            return Err(Ended { why: "bug", flow: Flow::Close });
+        };
+        if self.inbox.is_empty()
+            && let Err(halted) = self.conn.receive(&mut self.inbox).await
+        {
+            return Err(self.halted(halted).await);
+        }
+        let early = std::mem::take(&mut self.inbox);
+        // 22: a handshake record (RFC 8446, section 5.1). 0x80: a hello in the form of SSL 2.
+        if early.first().is_some_and(|first| *first != 22 && *first != 0x80) {
+            let mut effects = self.call(|session, cx| session.plain(&early, cx)).1;
+            if !effects.reply.is_empty() {
+                effects.seen.insert(0, tls_failed("not TLS", &early));
+                self.carry_out(effects).await.ok();
+                return Err(Ended { why: "no TLS", flow: Flow::Close });
+            }
+        }
+        match self.conn.start_tls(acceptor, &early).await {
+            Ok(facts) => {
+                self.reporter.set_tls(facts);
+                self.reporter.report(vec![Sighting::of(&TLS_AGREED)]).await;
+                Ok(())
+            }
+            Err((halted, facts)) => {
+                if let Some(facts) = facts {
+                    self.reporter.set_tls(facts);
+                }
+                let why = match &halted {
+                    Halted::Tls(why) => why.clone(),
+                    Halted::Expired(_) => "timed out".into(),
+                    Halted::Spent(_) => "over quota".into(),
+                    Halted::Finished | Halted::Broken => "the peer left".into(),
+                };
+                self.reporter.record(vec![tls_failed(&why, &early)]).await;
+                Err(Ended { why: "no TLS", flow: Flow::Close })
+            }
+        }
+    }
+
+    async fn malformed(&mut self, why: &'static str) -> Ended {
+        let excerpt = Untrusted::new(self.inbox.get(..EXCERPT).unwrap_or(&self.inbox));
+        let (flow, mut effects) = self.call(|session, cx| session.malformed(why, cx));
+        effects.seen.insert(0, Sighting::of(&MALFORMED).with("why", why).with("excerpt", excerpt));
+        self.carry_out(effects).await.ok();
+        Ended { why: "malformed", flow: if flow == Flow::Reset { flow } else { Flow::Close } }
+    }
+
+    async fn halted(&mut self, halted: Halted) -> Ended {
+        let timeout = match halted {
+            Halted::Finished => {
+                let left = std::mem::take(&mut self.inbox);
+                let mut effects = self.call(|session, cx| session.finished(&left, cx)).1;
+                if !left.is_empty() {
+                    let excerpt = Untrusted::new(left.get(..EXCERPT).unwrap_or(&left));
+                    effects.seen.push(Sighting::of(&UNFINISHED).with("excerpt", excerpt));
+                }
+                self.carry_out(effects).await.ok();
+                return HUNG_UP;
+            }
+            Halted::Broken => {
+                self.unfinished().await;
+                return Ended { why: "reset", flow: Flow::Close };
+            }
+            Halted::Spent(_) => return Ended { why: "over quota", flow: Flow::Close },
+            Halted::Tls(_) => return Ended { why: "TLS broke", flow: Flow::Close },
+            Halted::Expired(timeout) => timeout,
+        };
+        self.unfinished().await;
+        let effects = self.call(|session, cx| session.timeout(timeout, cx)).1;
+        self.last_words(effects).await;
+        Ended { why: "timed out", flow: Flow::Close }
+    }
+
+    async fn unfinished(&mut self) {
+        let left = std::mem::take(&mut self.inbox);
+        let effects = self.call(|session, cx| session.finished(&left, cx)).1;
+        let mut seen = effects.seen;
+        if !left.is_empty() {
+            let excerpt = Untrusted::new(left.get(..EXCERPT).unwrap_or(&left));
+            seen.push(Sighting::of(&UNFINISHED).with("excerpt", excerpt));
+        }
+        if !seen.is_empty() {
+            self.reporter.record(seen).await;
+        }
+    }
+
+    fn call<R>(&mut self, act: impl FnOnce(&mut dyn AnySession, &mut Cx<'_>) -> R) -> (R, Effects) {
+        let mut effects = Effects::default();
+        let peer: Peer = *self.reporter.peer();
+        let mut random = System;
+        let mut cx = Cx::new(&peer, now(), self.reporter.tls(), &mut random, &mut effects);
+        let result = act(self.session.as_mut(), &mut cx);
+        (result, effects)
+    }
+
+    /// Evidence first, then the pause, then the answer.
+    async fn carry_out(&mut self, effects: Effects) -> Result<(), Halted> {
+        let answered = !effects.reply.is_empty();
+        match (effects.seen.is_empty(), answered) {
+            (true, _) => {}
+            (false, true) => self.reporter.record(effects.seen).await,
+            (false, false) => self.reporter.report(effects.seen).await,
+        }
+        if !effects.pause.is_zero() {
+            tokio::time::sleep(effects.pause.min(self.conn.limits().idle)).await;
+        }
+        if answered {
+            self.conn.send(&effects.reply).await?;
+        }
+        Ok(())
+    }
+
+    /// Sent after a clock ran out, so with a short clock of its own.
+    async fn last_words(&mut self, effects: Effects) {
+        if !effects.seen.is_empty() {
+            self.reporter.record(effects.seen).await;
+        }
+        if !effects.reply.is_empty() {
+            self.conn.send_last(&effects.reply).await;
+        }
+    }
+}
+
+fn tls_failed(why: &str, early: &[u8]) -> Sighting {
+    let excerpt = Untrusted::new(early.get(..EXCERPT).unwrap_or(early));
+    Sighting::of(&TLS_FAILED).with("why", why).with("excerpt", excerpt)
+}
+
+/// Runs a future so that a panic in it is a value.
+async fn unwinding<R>(future: impl Future<Output = R>) -> Result<R, Box<dyn Any + Send>> {
+    let mut future = pin!(future);
+    poll_fn(|cx| match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))) {
+        Ok(Poll::Pending) => Poll::Pending,
+        Ok(Poll::Ready(result)) => Poll::Ready(Ok(result)),
+        Err(panic) => Poll::Ready(Err(panic)),
+    })
+    .await
+}
+
+fn panic_text(panic: &Box<dyn Any + Send>) -> &str {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no text")
+}

@@ -1,0 +1,303 @@
+//! Accepts connections. Every peer is seen; not every peer is served.
+
+use std::{
+    collections::HashMap,
+    fs::File,
+    io,
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
+
+use haldane_core::{Batch, Input, Limits, Peer, Sighting, Transport, Untrusted};
+use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
+use tokio::{
+    io::AsyncReadExt,
+    net::{TcpListener, TcpStream, UdpSocket},
+    sync::mpsc,
+    time::{Instant, timeout},
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    Admission, Conn, Reporter,
+    drive::{Served, drive},
+    kinds::{OPENED, PROXY, TURNED},
+    proxy,
+};
+
+/// A service as a listener needs to know it.
+#[derive(Debug)]
+pub struct Listening {
+    /// The `service` of its events.
+    pub name: &'static str,
+    /// What answers.
+    pub served: Served,
+    /// Bounds in force.
+    pub limits: Limits,
+    /// Who is being served.
+    pub admission: Arc<Admission>,
+    /// Whose PROXY header is believed, and demanded; empty: nobody's.
+    pub proxies: Vec<IpAddr>,
+    /// Whether every source's PROXY header is believed, and demanded.
+    pub proxied: bool,
+}
+
+/// A listening backlog as long as the kernel's own bound for it on current systems (net.core.somaxconn).
+const BACKLOG: i32 = 4096;
+
+/// Binds a TCP socket; done before privileges are dropped. On an IPv6 address it takes IPv6 only, so that both
+/// families can be bound to one port.
+///
+/// # Errors
+/// As the system says: in use, not permitted, no such address.
+pub fn bind_tcp(address: SocketAddr) -> io::Result<std::net::TcpListener> {
+    let socket = socket(address, Type::STREAM, Protocol::TCP)?;
+    socket.set_reuse_address(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}
+
+/// Binds a UDP socket; otherwise as [`bind_tcp`].
+///
+/// # Errors
+/// As the system says.
+pub fn bind_udp(address: SocketAddr) -> io::Result<std::net::UdpSocket> {
+    let socket = socket(address, Type::DGRAM, Protocol::UDP)?;
+    socket.bind(&address.into())?;
+    Ok(socket.into())
+}
+
+/// Gives a bound socket to the runtime.
+///
+/// # Errors
+/// Outside a runtime.
+pub fn tcp(socket: std::net::TcpListener) -> io::Result<TcpListener> {
+    TcpListener::from_std(socket)
+}
+
+/// Gives a bound socket to the runtime.
+///
+/// # Errors
+/// Outside a runtime.
+pub fn udp(socket: std::net::UdpSocket) -> io::Result<UdpSocket> {
+    UdpSocket::from_std(socket)
+}
+
+fn socket(address: SocketAddr, kind: Type, protocol: Protocol) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::for_address(address), kind, Some(protocol))?;
+    if address.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    socket.set_nonblocking(true)?;
+    Ok(socket)
+}
+
+/// Accepts until told to stop, then hands the socket back: a reload may give it to a successor.
+pub async fn serve(
+    socket: TcpListener,
+    listening: Arc<Listening>,
+    events: mpsc::Sender<Batch>,
+    sessions: TaskTracker,
+    accepting: CancellationToken,
+    stop: CancellationToken,
+) -> TcpListener {
+    let mut spare = Spare::new();
+    let mut turned = Turned::default();
+    let mut backoff = BACKOFF;
+    loop {
+        let due = turned.due();
+        let accepted = tokio::select! {
+            biased;
+            () = accepting.cancelled() => break,
+            () = tokio::time::sleep_until(due), if !turned.counts.is_empty() => {
+                turned.flush(&listening, &events).await;
+                continue;
+            }
+            accepted = socket.accept() => accepted,
+        };
+        let (stream, remote) = match accepted {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                // Out of descriptors: one is kept back to see, and turn away, whoever is there now.
+                if out_of_descriptors(&error)
+                    && let Some((remote, local)) = spare.turn_away(&socket).await
+                {
+                    turned
+                        .count(Peer::new(remote, local, Transport::Tcp), "descriptors", &listening, &events)
+                        .await;
+                }
+                // Never fatal, never a busy loop. The peer may also be gone already (ECONNABORTED).
+                tokio::time::sleep(backoff).await;
+                backoff = backoff.saturating_mul(2).min(Duration::from_secs(1));
+                continue;
+            }
+        };
+        backoff = BACKOFF;
+        let Ok(local) = stream.local_addr() else { continue };
+        let peer = Peer::new(remote, local, Transport::Tcp);
+        // The limit for each source is for the real source, which a proxied connection has yet to name.
+        let proxied = listening.proxied || listening.proxies.contains(&peer.remote.ip());
+        let permit = match listening.admission.admit(peer.remote.ip(), &listening.limits) {
+            Ok(permit) => permit,
+            Err(limit) => {
+                drop(stream);
+                turned.count(peer, limit, &listening, &events).await;
+                continue;
+            }
+        };
+        let (listening, events, stop) = (Arc::clone(&listening), events.clone(), stop.clone());
+        sessions.spawn(async move {
+            let _permit = permit;
+            session(stream, peer, proxied, &listening, events, stop).await;
+        });
+    }
+    turned.flush(&listening, &events).await;
+    socket
+}
+
+const BACKOFF: Duration = Duration::from_millis(5);
+
+async fn session(
+    mut stream: TcpStream,
+    mut peer: Peer,
+    proxied: bool,
+    listening: &Listening,
+    events: mpsc::Sender<Batch>,
+    stop: CancellationToken,
+) {
+    stream.set_nodelay(true).ok();
+    if let Some(keepalive) = listening.limits.keepalive {
+        let options = TcpKeepalive::new()
+            .with_time(keepalive.idle)
+            .with_interval(keepalive.interval)
+            .with_retries(keepalive.probes);
+        SockRef::from(&stream).set_tcp_keepalive(&options).ok();
+    }
+    if proxied {
+        match timeout(PROXY_PATIENCE, proxy_header(&mut stream)).await {
+            Ok(Ok(None)) => {}
+            Ok(Ok(Some((remote, local)))) => {
+                let via = Some(peer.remote);
+                peer = Peer { via, ..Peer::new(remote, local, Transport::Tcp) };
+            }
+            failed => {
+                let excerpt =
+                    failed.map_or_else(|_| Untrusted::default(), |read| read.err().unwrap_or_default());
+                let seen = Sighting::of(&PROXY).with("excerpt", excerpt);
+                Reporter::new(events, listening.name, peer).report(vec![seen]).await;
+                return;
+            }
+        }
+    }
+    let reporter = Reporter::new(events, listening.name, peer);
+    reporter.report(vec![Sighting::of(&OPENED)]).await;
+    // Boxed apart, so that the task of a connection is not as large as all its states side by side.
+    Box::pin(drive(Conn::new(stream, listening.limits), &listening.served, reporter, stop)).await;
+}
+
+/// A proxy sends its header at once.
+const PROXY_PATIENCE: Duration = Duration::from_secs(5);
+
+/// Takes the header off the stream, byte by byte so that nothing after it is taken. `Err`: what came instead.
+async fn proxy_header(stream: &mut TcpStream) -> Result<proxy::Ends, Untrusted> {
+    let mut head = Vec::new();
+    loop {
+        let mut input = Input::stream(&head);
+        let more = match proxy::header(&mut input) {
+            Ok(ends) => return Ok(ends),
+            // A text header's length is known only at its end.
+            Err(haldane_core::Halt::Need(_)) if head.first() != Some(&b'\r') => 1,
+            Err(haldane_core::Halt::Need(n)) => n.saturating_sub(head.len()).max(1),
+            Err(haldane_core::Halt::Malformed(_)) => return Err(head.into()),
+        };
+        let before = head.len();
+        head.resize(before.saturating_add(more), 0);
+        let read = stream.read(head.get_mut(before..).unwrap_or_default()).await.unwrap_or_default();
+        head.truncate(before.saturating_add(read));
+        if read == 0 {
+            return Err(head.into());
+        }
+    }
+}
+
+/// EMFILE and ENFILE (errno 24 and 23 on Linux).
+fn out_of_descriptors(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(23 | 24))
+}
+
+/// A descriptor that is kept back, so that even with none left a peer can be seen.
+struct Spare(Option<File>);
+
+impl Spare {
+    fn new() -> Self {
+        Self(File::open("/dev/null").ok())
+    }
+
+    /// Accepts with the descriptor that was kept back, hangs up, keeps one back again.
+    async fn turn_away(&mut self, socket: &TcpListener) -> Option<(SocketAddr, SocketAddr)> {
+        self.0.take()?;
+        let accepted = timeout(Duration::from_millis(10), socket.accept()).await;
+        let ends = accepted.ok()?.ok().and_then(|(stream, remote)| Some((remote, stream.local_addr().ok()?)));
+        self.0 = File::open("/dev/null").ok();
+        ends
+    }
+}
+
+/// Turned-away connections: the first of a source is reported at once, those of the next second are counted.
+/// A flood is then a few events a second that say how large it was.
+#[derive(Default)]
+struct Turned {
+    counts: HashMap<IpAddr, (Peer, &'static str, u64)>,
+    since: Option<Instant>,
+}
+
+/// Sources counted at once; beyond it, what is counted is reported early.
+const SOURCES: usize = 1024;
+
+impl Turned {
+    fn due(&self) -> Instant {
+        let since = self.since.unwrap_or_else(Instant::now);
+        since.checked_add(Duration::from_secs(1)).unwrap_or(since)
+    }
+
+    async fn count(
+        &mut self,
+        peer: Peer,
+        limit: &'static str,
+        listening: &Listening,
+        events: &mpsc::Sender<Batch>,
+    ) {
+        self.since.get_or_insert_with(Instant::now);
+        if let Some((_, _, count)) = self.counts.get_mut(&peer.remote.ip()) {
+            *count = count.saturating_add(1);
+        } else {
+            report_turned(peer, limit, 1, listening, events).await;
+            self.counts.insert(peer.remote.ip(), (peer, limit, 0));
+        }
+        if self.counts.len() >= SOURCES || self.due() <= Instant::now() {
+            self.flush(listening, events).await;
+        }
+    }
+
+    async fn flush(&mut self, listening: &Listening, events: &mpsc::Sender<Batch>) {
+        self.since = None;
+        for (_, (peer, limit, count)) in self.counts.drain() {
+            if count > 0 {
+                report_turned(peer, limit, count, listening, events).await;
+            }
+        }
+    }
+}
+
+async fn report_turned(
+    peer: Peer,
+    limit: &'static str,
+    count: u64,
+    listening: &Listening,
+    events: &mpsc::Sender<Batch>,
+) {
+    let seen = Sighting::of(&TURNED).with("limit", limit).with("count", count);
+    Reporter::new(events.clone(), listening.name, peer).report(vec![seen]).await;
+}

@@ -1,0 +1,136 @@
+//! Stamps sightings into events.
+
+use std::{
+    cell::RefCell,
+    sync::Arc,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use haldane_core::{Batch, Event, Honeycred, Peer, Sighting, TlsFacts, session::Random};
+use tokio::sync::{mpsc, oneshot};
+use uuid::Uuid;
+
+/// Reports for one session. The peer, the service and the time are not the caller's to choose.
+#[derive(Debug, Clone)]
+pub struct Reporter {
+    events: mpsc::Sender<Batch>,
+    service: &'static str,
+    session: Uuid,
+    peer: Peer,
+    tls: Option<Arc<TlsFacts>>,
+}
+
+/// How long a peer's answer waits for its evidence to be stored. A disk that is slower than this is the
+/// operator's problem, not to be shown to the peer.
+const LONGEST_WAIT: Duration = Duration::from_secs(2);
+
+impl Reporter {
+    /// Made by the listener, one for each session.
+    pub fn new(events: mpsc::Sender<Batch>, service: &'static str, peer: Peer) -> Self {
+        Self { events, service, session: id(now()), peer, tls: None }
+    }
+
+    /// Who is at the other end.
+    pub fn peer(&self) -> &Peer {
+        &self.peer
+    }
+
+    /// Which conversation this is.
+    pub fn session(&self) -> Uuid {
+        self.session
+    }
+
+    /// Stamps every later event with what the TLS client revealed.
+    pub fn set_tls(&mut self, facts: Arc<TlsFacts>) {
+        self.tls = Some(facts);
+    }
+
+    /// What the TLS client revealed.
+    pub fn tls(&self) -> Option<&TlsFacts> {
+        self.tls.as_deref()
+    }
+
+    /// Hands sightings to the store. A full queue slows this peer down; nothing is lost.
+    pub async fn report(&self, seen: Vec<Sighting>) {
+        // The store outlives every session; if it is gone we are exiting.
+        self.events.send(Batch { events: self.stamp(seen), recorded: None }).await.ok();
+    }
+
+    /// The same, and waits until they are stored: what the peer is told next may tell it that it was seen.
+    pub async fn record(&self, seen: Vec<Sighting>) {
+        let (done, recorded) = oneshot::channel();
+        let recorded_call = move || {
+            // Nobody waits any more if it took too long.
+            done.send(()).ok();
+        };
+        let batch = Batch { events: self.stamp(seen), recorded: Some(Box::new(recorded_call)) };
+        if self.events.send(batch).await.is_ok() {
+            tokio::time::timeout(LONGEST_WAIT, recorded).await.ok();
+        }
+    }
+
+    fn stamp(&self, seen: Vec<Sighting>) -> Vec<Event> {
+        let stamp = |seen: Sighting| {
+            let at = now();
+            Event {
+                id: id(at),
+                service: self.service.into(),
+                session: self.session,
+                peer: Some(self.peer),
+                at,
+                kind: seen.kind,
+                severity: seen.severity,
+                login: seen.login,
+                fields: seen.fields,
+                tls: self.tls.clone(),
+                ignored: false,
+                honeycred: Honeycred::None,
+                incident: None,
+            }
+        };
+        seen.into_iter().map(stamp).collect()
+    }
+}
+
+/// The one place that reads the clock.
+#[expect(clippy::disallowed_methods, reason = "this is the place that the lint points to")]
+pub fn now() -> SystemTime {
+    SystemTime::now()
+}
+
+/// A new identifier (UUID version 7, RFC 9562, section 5.7) of that time.
+pub fn id(at: SystemTime) -> Uuid {
+    let mut bytes = [0; 10];
+    System.fill(&mut bytes);
+    let since = at.duration_since(UNIX_EPOCH).unwrap_or_default();
+    uuid::Builder::from_unix_timestamp_millis(u64::try_from(since.as_millis()).unwrap_or_default(), &bytes)
+        .into_uuid()
+}
+
+/// Bytes from the system's generator, fetched a page at a time.
+#[derive(Debug, Clone, Copy)]
+pub struct System;
+
+const PAGE: usize = 1024;
+
+thread_local! {
+    static PAGE_LEFT: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
+impl Random for System {
+    fn fill(&mut self, buffer: &mut [u8]) {
+        if buffer.len() > PAGE {
+            return haldane_tls::random(buffer);
+        }
+        PAGE_LEFT.with_borrow_mut(|left| {
+            if left.len() < buffer.len() {
+                left.resize(PAGE, 0);
+                haldane_tls::random(left);
+            }
+            let rest = left.len().saturating_sub(buffer.len());
+            buffer.copy_from_slice(left.get(rest..).unwrap_or_default());
+            // What was handed out is not kept.
+            left.truncate(rest);
+        });
+    }
+}

@@ -1,0 +1,155 @@
+//! Answers as the real product did: each `<service>/probes.json` is a recording of a real server, replayed here
+//! against ours step by step.
+//!
+//! A recording is a list of `{"name", "steps": [{"send_hex", "recv_hex"}], "end"}`. Beside it, `probes.notes`:
+//!
+//! - `@ key = value`: how our service is configured to be that product,
+//! - `mask REGEX`: bytes that differ from one conversation to the next (nonces, times). What the pattern's groups
+//!   match (all of it, if it has none) is replaced by `#`, byte for byte, in the recording and in our answer: so
+//!   both must have it, in the same place and with the same length and alphabet,
+//! - `mask* REGEX`: the same, but of any length,
+//! - `finish NAME`: the client closed its side at the end of that probe,
+//! - `except NAME | REASON`: a probe that does not agree, and why.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    clippy::print_stdout,
+    reason = "a test may panic, and tell how many agree"
+)]
+
+use std::{collections::BTreeMap, path::Path};
+
+use haldane_core::service::AnyProtocol;
+use haldane_services::{
+    ALL,
+    replay::{Ending, build, talk},
+};
+use regex::bytes::{Regex, RegexBuilder};
+use serde_json::Value;
+
+#[derive(Default)]
+struct Notes {
+    settings: Vec<String>,
+    masks: Vec<(Regex, bool)>,
+    finished: Vec<String>,
+    exceptions: BTreeMap<String, String>,
+}
+
+impl Notes {
+    fn read(path: &Path) -> Self {
+        let mut notes = Self::default();
+        for line in std::fs::read_to_string(path).unwrap_or_default().lines() {
+            let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
+            let pattern =
+                || RegexBuilder::new(rest).unicode(false).dot_matches_new_line(true).build().unwrap();
+            match word {
+                "@" => notes.settings.push(rest.to_owned()),
+                "mask" => notes.masks.push((pattern(), false)),
+                "mask*" => notes.masks.push((pattern(), true)),
+                "finish" => notes.finished.push(rest.to_owned()),
+                "except" => {
+                    let (name, reason) =
+                        rest.split_once(" | ").unwrap_or_else(|| panic!("no reason: {line}"));
+                    notes.exceptions.insert(name.to_owned(), reason.to_owned());
+                }
+                _ => assert!(line.is_empty() || line.starts_with('#'), "{}: {line}", path.display()),
+            }
+        }
+        notes
+    }
+
+    fn masked(&self, bytes: &[u8]) -> Vec<u8> {
+        let mut bytes = bytes.to_vec();
+        for (pattern, any_length) in &self.masks {
+            let mut spans: Vec<(usize, usize)> = Vec::new();
+            for found in pattern.captures_iter(&bytes) {
+                let groups: Vec<_> =
+                    found.iter().skip(1).flatten().map(|group| (group.start(), group.end())).collect();
+                let whole = found.get(0).map(|whole| (whole.start(), whole.end()));
+                if groups.is_empty() { spans.extend(whole) } else { spans.extend(groups) }
+            }
+            for (start, end) in spans.into_iter().rev() {
+                let length = if *any_length { 1 } else { end - start };
+                bytes.splice(start..end, std::iter::repeat_n(b'#', length));
+            }
+        }
+        bytes
+    }
+}
+
+fn hex(value: &Value) -> Vec<u8> {
+    let digits = value.as_str().unwrap_or_default();
+    (0..digits.len() / 2).map(|at| u8::from_str_radix(&digits[at * 2..at * 2 + 2], 16).unwrap()).collect()
+}
+
+/// How ours differs from the recording, if it does.
+fn difference(protocol: &dyn AnyProtocol, probe: &Value, notes: &Notes) -> Option<String> {
+    let name = probe["name"].as_str().unwrap();
+    let steps = probe["steps"].as_array().unwrap();
+    let mut sent: Vec<Vec<u8>> = Vec::new();
+    let mut answered = 0;
+    let mut ending = Ending::Open;
+    for (at, step) in steps.iter().enumerate() {
+        sent.push(hex(&step["send_hex"]));
+        let finish = at + 1 == steps.len() && notes.finished.iter().any(|finished| finished == name);
+        let pieces: Vec<&[u8]> = sent.iter().map(Vec::as_slice).collect();
+        let outcome = talk(protocol, &pieces, finish);
+        ending = outcome.ending;
+        if finish && ending == Ending::Open {
+            ending = Ending::Close;
+        }
+        let theirs = notes.masked(&hex(&step["recv_hex"]));
+        let ours = notes.masked(outcome.reply.get(answered..).unwrap_or_default());
+        answered = outcome.reply.len();
+        if theirs != ours {
+            return Some(format!(
+                "step {at}\n  real {}\n  ours {}",
+                theirs.escape_ascii(),
+                ours.escape_ascii()
+            ));
+        }
+    }
+    let ours = match ending {
+        Ending::Open | Ending::Tls => "open",
+        Ending::Close => "fin",
+        Ending::Reset => "rst",
+    };
+    let theirs = probe["end"].as_str().unwrap();
+    (theirs != ours).then(|| format!("ends with {theirs}, ours with {ours}"))
+}
+
+#[test]
+fn decoys_answer_as_the_recorded_products_did() {
+    let mut failures = Vec::new();
+    for entry in ALL {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src").join(entry.name);
+        let Ok(recording) = std::fs::read(folder.join("probes.json")) else { continue };
+        let probes: Vec<Value> = serde_json::from_slice(&recording).unwrap();
+        let notes = Notes::read(&folder.join("probes.notes"));
+        let settings: Vec<&str> = notes.settings.iter().map(String::as_str).collect();
+        let service =
+            build(entry, &settings).unwrap_or_else(|problems| panic!("{}: {problems:?}", entry.name));
+        let protocol = service.stream.unwrap();
+        let mut differing = 0_usize;
+        for probe in &probes {
+            let name = probe["name"].as_str().unwrap();
+            let difference = difference(protocol.as_ref(), probe, &notes);
+            differing += usize::from(difference.is_some());
+            match (difference, notes.exceptions.contains_key(name)) {
+                (Some(how), false) => failures.push(format!("{}: {name}: {how}", entry.name)),
+                (None, true) => {
+                    failures.push(format!("{}: {name}: agrees now, drop the exception", entry.name))
+                }
+                _ => {}
+            }
+        }
+        let agree = probes.len() - differing;
+        println!("{}: {agree} of {} probes agree", entry.name, probes.len());
+        if agree * 100 < probes.len() * 95 {
+            failures.push(format!("{}: only {agree} of {} probes agree", entry.name, probes.len()));
+        }
+    }
+    assert!(failures.is_empty(), "\n{}", failures.join("\n"));
+}

@@ -1,0 +1,239 @@
+//! One TLS conversation over memory buffers.
+
+use std::{
+    io::{self, Read, Write},
+    sync::{Arc, PoisonError, RwLock},
+};
+
+use haldane_core::TlsFacts;
+use openssl::{
+    error::ErrorStack,
+    ssl::{
+        AlpnError, ErrorCode, Ssl, SslContext, SslContextBuilder, SslMethod, SslMode, SslOptions,
+        SslSessionCacheMode, SslStream, SslVersion,
+    },
+};
+
+use crate::{Identity, hello};
+
+/// Begins conversations. The identity can be renewed while it is in use.
+#[derive(Clone)]
+pub struct Acceptor(Arc<RwLock<SslContext>>);
+
+impl std::fmt::Debug for Acceptor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Acceptor")
+    }
+}
+
+/// What was wrong with the peer's side of a handshake, or with a record later: OpenSSL's reason.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Failure(pub String);
+
+/// Every suite that OpenSSL still has and that authenticates the server: a scanner that offers only old ones is
+/// seen, too.
+const CIPHERS: &str = "DEFAULT:COMPLEMENTOFDEFAULT:!aNULL:!eNULL:@SECLEVEL=0";
+
+/// A ClientHello longer than this is not looked at. RFC 8446 allows more; no client sends it.
+const LONGEST_HELLO: usize = 16 * 1024;
+
+impl Acceptor {
+    /// An acceptor that shows that identity.
+    ///
+    /// # Errors
+    /// Certificate and key do not fit together.
+    pub fn new(identity: &Identity) -> Result<Self, ErrorStack> {
+        Ok(Self(Arc::new(RwLock::new(context(identity)?))))
+    }
+
+    /// Shows another identity from the next conversation on.
+    ///
+    /// # Errors
+    /// As [`Acceptor::new`]; the old one stays then.
+    pub fn renew(&self, identity: &Identity) -> Result<(), ErrorStack> {
+        let context = context(identity)?;
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = context;
+        Ok(())
+    }
+
+    /// Begins a conversation.
+    ///
+    /// # Errors
+    /// Out of memory.
+    pub fn begin(&self) -> Result<Engine, ErrorStack> {
+        let ssl = Ssl::new(&self.0.read().unwrap_or_else(PoisonError::into_inner))?;
+        let stream = SslStream::new(ssl, Memory::default())?;
+        Ok(Engine { stream, first_flight: Some(Vec::new()), facts: None, established: false })
+    }
+}
+
+fn context(identity: &Identity) -> Result<SslContext, ErrorStack> {
+    let mut builder = SslContextBuilder::new(SslMethod::tls_server())?;
+    builder.set_min_proto_version(Some(SslVersion::TLS1))?;
+    builder.set_cipher_list(CIPHERS)?;
+    builder.set_options(SslOptions::NO_RENEGOTIATION | SslOptions::IGNORE_UNEXPECTED_EOF);
+    // Idle conversations then keep no record buffers (32 KiB each).
+    builder.set_mode(SslMode::RELEASE_BUFFERS);
+    builder.set_session_cache_mode(SslSessionCacheMode::OFF);
+    builder.set_certificate(&identity.certificate)?;
+    for certificate in &identity.chain {
+        builder.add_extra_chain_cert(certificate.clone())?;
+    }
+    builder.set_private_key(&identity.key)?;
+    builder.check_private_key()?;
+    builder.set_alpn_select_callback(|_, offered| {
+        // What Apache without HTTP/2 does; a client that does not offer it goes on without ALPN.
+        const HTTP: &[u8] = b"http/1.1";
+        let mut rest = offered;
+        while let Some((&length, after)) = rest.split_first() {
+            let Some((name, after)) = after.split_at_checked(length.into()) else { break };
+            if name == HTTP {
+                return Ok(name);
+            }
+            rest = after;
+        }
+        Err(AlpnError::NOACK)
+    });
+    Ok(builder.build())
+}
+
+/// One conversation. Feed it with [`Engine::receive`], drive it with [`Engine::read`] and [`Engine::write`],
+/// send what [`Engine::outgoing`] hands out.
+pub struct Engine {
+    stream: SslStream<Memory>,
+    first_flight: Option<Vec<u8>>,
+    facts: Option<Arc<TlsFacts>>,
+    established: bool,
+}
+
+impl std::fmt::Debug for Engine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Engine").field("established", &self.established).finish_non_exhaustive()
+    }
+}
+
+impl Engine {
+    /// Takes bytes from the peer.
+    pub fn receive(&mut self, bytes: &[u8]) {
+        if let Some(first) = &mut self.first_flight {
+            first.extend_from_slice(bytes);
+            match hello::facts(first) {
+                Ok(facts) => {
+                    self.facts = Some(Arc::new(facts));
+                    self.first_flight = None;
+                }
+                Err(hello::NoHello::Incomplete) if first.len() < LONGEST_HELLO => {}
+                Err(_) => self.first_flight = None,
+            }
+        }
+        self.stream.get_mut().incoming.extend_from_slice(bytes);
+    }
+
+    /// Goes on with the handshake and decrypts, appending to `plain`. `Ok(true)`: the peer has closed.
+    ///
+    /// # Errors
+    /// The peer broke the protocol, or there is nothing to agree on. An alert may be in [`Engine::outgoing`].
+    pub fn read(&mut self, plain: &mut Vec<u8>) -> Result<bool, Failure> {
+        if !self.established && !self.handshake()? {
+            return Ok(false);
+        }
+        let mut buffer = [0; 4096];
+        loop {
+            match self.stream.ssl_read(&mut buffer) {
+                Ok(count) => plain.extend_from_slice(buffer.get(..count).unwrap_or_default()),
+                Err(error) => match error.code() {
+                    ErrorCode::WANT_READ | ErrorCode::WANT_WRITE => return Ok(false),
+                    ErrorCode::ZERO_RETURN => return Ok(true),
+                    _ => return Err(failure(&error)),
+                },
+            }
+        }
+    }
+
+    /// Encrypts.
+    ///
+    /// # Errors
+    /// The conversation is broken.
+    pub fn write(&mut self, plain: &[u8]) -> Result<(), Failure> {
+        let mut rest = plain;
+        while !rest.is_empty() {
+            let written = self.stream.ssl_write(rest).map_err(|error| failure(&error))?;
+            rest = rest.get(written..).unwrap_or_default();
+        }
+        Ok(())
+    }
+
+    /// Says goodbye (close_notify).
+    pub fn close(&mut self) {
+        self.stream.shutdown().ok();
+    }
+
+    /// What is to be sent.
+    pub fn outgoing(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.stream.get_mut().outgoing)
+    }
+
+    /// Whether the handshake is finished.
+    pub fn established(&self) -> bool {
+        self.established
+    }
+
+    /// What the client revealed, as soon as its first message is there.
+    pub fn facts(&self) -> Option<&Arc<TlsFacts>> {
+        self.facts.as_ref()
+    }
+
+    fn handshake(&mut self) -> Result<bool, Failure> {
+        match self.stream.accept() {
+            Ok(()) => {
+                self.established = true;
+                let mut facts = self.facts.as_deref().cloned().unwrap_or_default();
+                facts.version = self.stream.ssl().version_str().to_owned();
+                facts.cipher =
+                    self.stream.ssl().current_cipher().map(|cipher| cipher.name()).unwrap_or("").to_owned();
+                self.facts = Some(Arc::new(facts));
+                Ok(true)
+            }
+            Err(error) if matches!(error.code(), ErrorCode::WANT_READ | ErrorCode::WANT_WRITE) => Ok(false),
+            Err(error) => Err(failure(&error)),
+        }
+    }
+}
+
+fn failure(error: &openssl::ssl::Error) -> Failure {
+    let reason = error.ssl_error().and_then(|stack| stack.errors().first()).and_then(|first| first.reason());
+    Failure(reason.unwrap_or("connection broken").to_owned())
+}
+
+/// Both directions, in memory.
+#[derive(Debug, Default)]
+struct Memory {
+    incoming: Vec<u8>,
+    outgoing: Vec<u8>,
+}
+
+impl Read for Memory {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.incoming.is_empty() {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        let count = self.incoming.as_slice().read(buffer)?;
+        self.incoming.drain(..count);
+        if self.incoming.is_empty() {
+            self.incoming = Vec::new();
+        }
+        Ok(count)
+    }
+}
+
+impl Write for Memory {
+    fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
+        self.outgoing.extend_from_slice(buffer);
+        Ok(buffer.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}

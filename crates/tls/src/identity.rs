@@ -1,0 +1,113 @@
+//! The certificate that a decoy shows: the operator's, or one made here and kept.
+
+use std::time::Duration;
+
+use openssl::{
+    asn1::{Asn1Integer, Asn1Time},
+    bn::{BigNum, MsbOption},
+    error::ErrorStack,
+    hash::MessageDigest,
+    pkey::{PKey, Private},
+    rsa::Rsa,
+    x509::{
+        X509, X509NameBuilder,
+        extension::{BasicConstraints, SubjectAlternativeName},
+    },
+};
+
+/// A certificate with its key.
+#[derive(Debug, Clone)]
+pub struct Identity {
+    pub(crate) certificate: X509,
+    pub(crate) chain: Vec<X509>,
+    pub(crate) key: PKey<Private>,
+}
+
+/// What is in a certificate that is made here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Names {
+    /// Subject, issuer and alternative name.
+    pub common: String,
+}
+
+/// Ten years, as Debian's ssl-cert makes its own.
+const LIFETIME_DAYS: u32 = 3650;
+
+impl Identity {
+    /// Reads PEM: a certificate, then those that it depends on; and its key.
+    ///
+    /// # Errors
+    /// Not PEM, no certificate in it, or an encrypted key.
+    pub fn from_pem(certificates: &[u8], key: &[u8]) -> Result<Self, ErrorStack> {
+        let mut chain = X509::stack_from_pem(certificates)?.into_iter();
+        let certificate = chain.next().ok_or_else(ErrorStack::get)?;
+        let chain = chain.collect();
+        let key = PKey::private_key_from_pem_callback(key, |_| Ok(0))?;
+        Ok(Self { certificate, chain, key })
+    }
+
+    /// Makes a self-signed one: RSA with 2048 bits, as Debian's ssl-cert. `age` is how long ago it claims to
+    /// have been made, so that not every canary's certificate is as old as its installation.
+    ///
+    /// # Errors
+    /// Out of memory.
+    pub fn self_signed(names: &Names, age: Duration) -> Result<Self, ErrorStack> {
+        let key = PKey::from_rsa(Rsa::generate(2048)?)?;
+        let mut name = X509NameBuilder::new()?;
+        // RFC 5280, appendix A: at most 64 characters.
+        let common: String = names.common.chars().take(64).collect();
+        name.append_entry_by_text("CN", &common)?;
+        let name = name.build();
+        let mut serial = BigNum::new()?;
+        serial.rand(159, MsbOption::MAYBE_ZERO, false)?;
+        let mut builder = X509::builder()?;
+        builder.set_version(2)?;
+        builder.set_serial_number(&*Asn1Integer::from_bn(&serial)?)?;
+        builder.set_subject_name(&name)?;
+        builder.set_issuer_name(&name)?;
+        builder.set_pubkey(&key)?;
+        let days = u32::try_from(age.as_secs().checked_div(86_400).unwrap_or_default()).unwrap_or_default();
+        let now = Asn1Time::days_from_now(0)?;
+        let mut made = Asn1Time::from_unix(0)?;
+        if let Ok(since) = Asn1Time::from_unix(0)?.diff(&now) {
+            let seconds = i64::from(since.days).saturating_mul(86_400).saturating_add(since.secs.into());
+            made = Asn1Time::from_unix(
+                seconds.saturating_sub(i64::try_from(age.as_secs()).unwrap_or_default()),
+            )?;
+        }
+        builder.set_not_before(&made)?;
+        builder.set_not_after(&*Asn1Time::days_from_now(LIFETIME_DAYS.saturating_sub(days))?)?;
+        builder.append_extension(BasicConstraints::new().build()?)?;
+        let names = SubjectAlternativeName::new().dns(&common).build(&builder.x509v3_context(None, None))?;
+        builder.append_extension(names)?;
+        builder.sign(&key, MessageDigest::sha256())?;
+        Ok(Self { certificate: builder.build(), chain: Vec::new(), key })
+    }
+
+    /// The certificate as PEM.
+    ///
+    /// # Errors
+    /// Out of memory.
+    pub fn certificate_pem(&self) -> Result<Vec<u8>, ErrorStack> {
+        self.certificate.to_pem()
+    }
+
+    /// The key as PEM (PKCS #8).
+    ///
+    /// # Errors
+    /// Out of memory.
+    pub fn key_pem(&self) -> Result<Vec<u8>, ErrorStack> {
+        self.key.private_key_to_pem_pkcs8()
+    }
+
+    /// Whether it ends within that time.
+    pub fn ends_within(&self, time: Duration) -> bool {
+        let days = u32::try_from(time.as_secs().checked_div(86_400).unwrap_or_default()).unwrap_or(u32::MAX);
+        Asn1Time::days_from_now(days).is_ok_and(|then| self.certificate.not_after() < then)
+    }
+
+    /// Whether it signs itself: then it may be replaced by another that does, before it ends.
+    pub fn is_self_signed(&self) -> bool {
+        self.chain.is_empty() && self.certificate.verify(&self.key).unwrap_or(false)
+    }
+}
