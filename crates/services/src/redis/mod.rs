@@ -133,26 +133,23 @@ impl Session for Connection {
         }
     }
 
-    fn malformed(&mut self, why: &'static str, cx: &mut Cx<'_>) -> Flow {
-        self.malformed_event(why.as_bytes(), &[], cx);
-        Flow::Close
-    }
-
     fn finished(&mut self, left: &[u8], cx: &mut Cx<'_>) {
-        match self.reading.take() {
+        // What was never consumed the framework records by itself; here is what only this grammar can tell.
+        let consumed = self.reading.take();
+        let array = consumed.is_some();
+        let (words, dropped) = match consumed {
             Some(mut reading) => {
                 reading.leave(left);
-                if !reading.words.is_empty() {
-                    cx.report(self.sighting(&reading.words, reading.dropped, false).with("unfinished", true));
-                }
+                (reading.words, reading.dropped)
             }
-            None if left.is_empty() => {}
-            None => match resp::split(left) {
-                Some(words) if !words.is_empty() && left.first() != Some(&b'*') => {
-                    cx.report(self.sighting(&words, 0, true).with("unfinished", true));
-                }
-                _ => self.malformed_event(b"unfinished", left, cx),
-            },
+            None => (resp::split(left).unwrap_or_default(), 0),
+        };
+        if words.is_empty() {
+            return;
+        }
+        let seen = self.sighting(&words, dropped, !array);
+        if array || seen.login.is_some() {
+            cx.report(seen.with("unfinished", true));
         }
     }
 }
