@@ -4,6 +4,7 @@
 pub mod ftp;
 pub mod http;
 pub mod https;
+pub mod redis;
 pub mod replay;
 
 use haldane_core::Entry;
@@ -14,4 +15,5 @@ pub static ALL: &[Entry] = &[
     Entry::stream::<ftp::Ftp>(),
     Entry::stream::<http::Http>(),
     Entry::stream::<https::Https>(),
+    Entry::stream::<redis::Redis>(),
 ];
