@@ -3,6 +3,7 @@
 
 pub mod ftp;
 pub mod replay;
+pub mod ssh;
 
 use haldane_core::Entry;
 
@@ -10,4 +11,5 @@ use haldane_core::Entry;
 #[rustfmt::skip]
 pub static ALL: &[Entry] = &[
     Entry::stream::<ftp::Ftp>(),
+    Entry::stream::<ssh::Ssh>(),
 ];
