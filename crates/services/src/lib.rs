@@ -6,6 +6,7 @@ pub mod http;
 pub mod https;
 pub mod redis;
 pub mod replay;
+pub mod ssh;
 
 use haldane_core::Entry;
 
@@ -15,5 +16,6 @@ pub static ALL: &[Entry] = &[
     Entry::stream::<ftp::Ftp>(),
     Entry::stream::<http::Http>(),
     Entry::stream::<https::Https>(),
+    Entry::stream::<ssh::Ssh>(),
     Entry::stream::<redis::Redis>(),
 ];
