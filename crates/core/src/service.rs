@@ -51,6 +51,9 @@ pub trait Protocol: Sized + Send + Sync + 'static {
     const KINDS: &'static [&'static Kind];
     /// How it uses TLS.
     const TLS: TlsUse = TlsUse::Never;
+    /// Whether its messages have bounds of their own. Where not (a raw port), what arrives together is one
+    /// message, and the network decides how a conversation is cut up.
+    const FRAMED: bool = true;
     /// One conversation.
     type Session: Session;
 
@@ -127,6 +130,8 @@ pub struct Entry {
     pub stream: bool,
     /// Whether it can listen on UDP.
     pub datagrams: bool,
+    /// See [`Protocol::FRAMED`].
+    pub framed: bool,
 }
 
 /// A service as configured, ready to listen in each of the ways that it can.
@@ -161,6 +166,7 @@ impl Entry {
             build,
             stream: true,
             datagrams: false,
+            framed: P::FRAMED,
         }
     }
 
@@ -171,7 +177,16 @@ impl Entry {
             datagrams: Some(Arc::new(D::configure(section, host))),
         };
         let tls = TlsUse::Never;
-        Self { name: D::NAME, port: D::PORT, kinds: D::KINDS, tls, build, stream: false, datagrams: true }
+        Self {
+            name: D::NAME,
+            port: D::PORT,
+            kinds: D::KINDS,
+            tls,
+            build,
+            stream: false,
+            datagrams: true,
+            framed: true,
+        }
     }
 
     /// The row of a protocol that is spoken over both; TCP unless its section says `transport`.
@@ -188,6 +203,7 @@ impl Entry {
             build,
             stream: true,
             datagrams: true,
+            framed: P::FRAMED,
         }
     }
 }

@@ -2,7 +2,9 @@
 //! Everything else follows from the registry.
 
 pub mod ftp;
+pub mod mysql;
 pub mod replay;
+pub mod tcpbanner;
 
 use haldane_core::Entry;
 
@@ -10,4 +12,6 @@ use haldane_core::Entry;
 #[rustfmt::skip]
 pub static ALL: &[Entry] = &[
     Entry::stream::<ftp::Ftp>(),
+    Entry::stream::<mysql::Mysql>(),
+    Entry::both::<tcpbanner::TcpBanner>(),
 ];

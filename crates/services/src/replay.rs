@@ -116,7 +116,7 @@ pub fn talk(protocol: &dyn AnyProtocol, pieces: &[&[u8]], finish: bool) -> Outco
     let mut effects = Effects::default();
     session.greet(&mut Cx::new(&peer, now, None, &mut random, &mut effects));
     absorb(&mut out, effects);
-    for piece in pieces {
+    for (at, piece) in pieces.iter().enumerate() {
         inbox.extend_from_slice(piece);
         while !inbox.is_empty() {
             let mut effects = Effects::default();
@@ -131,7 +131,9 @@ pub fn talk(protocol: &dyn AnyProtocol, pieces: &[&[u8]], finish: bool) -> Outco
                     }
                     inbox.drain(..consumed);
                     absorb(&mut out, effects);
-                    out.ending = ending(flow);
+                    // What a peer sends to a closed socket is answered by a reset, sooner or later.
+                    let more = pieces.iter().skip(at.saturating_add(1)).any(|piece| !piece.is_empty());
+                    out.ending = ending(flow, more || !inbox.is_empty());
                     if out.ending != Ending::Open {
                         return out;
                     }
@@ -182,10 +184,11 @@ pub fn bounds(service: &Service) -> Limits {
     service.stream.as_ref().map_or(Limits::DEFAULT, |protocol| protocol.bounds())
 }
 
-fn ending(flow: Flow) -> Ending {
+fn ending(flow: Flow, unread: bool) -> Ending {
     match flow {
         Flow::Continue => Ending::Open,
-        Flow::Close => Ending::Close,
+        Flow::Leave if unread => Ending::Reset,
+        Flow::Close | Flow::Leave => Ending::Close,
         Flow::Reset => Ending::Reset,
         Flow::StartTls => Ending::Tls,
     }
