@@ -99,6 +99,8 @@ impl Sink for Webhook {
 
     fn reopen(&mut self) {
         self.client = None;
+        self.tls = None;
+        self.trust.renew();
     }
 }
 
