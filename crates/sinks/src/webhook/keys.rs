@@ -86,12 +86,17 @@ fn unescaped(text: &str) -> String {
 }
 
 /// RFC 7617. As requests does it: Latin-1 where that is possible.
-fn set_basic(headers: &mut HeaderMap, username: &str, password: &str) {
+pub(super) fn basic(username: &str, password: &str) -> Option<HeaderValue> {
     let both = format!("{username}:{password}");
     let latin: Option<Vec<u8>> = both.chars().map(|c| u8::try_from(u32::from(c)).ok()).collect();
-    let proof = BASE64_STANDARD.encode(latin.unwrap_or_else(|| both.clone().into_bytes()));
-    if let Ok(mut value) = HeaderValue::try_from(format!("Basic {proof}")) {
-        value.set_sensitive(true);
+    let proof = BASE64_STANDARD.encode(latin.unwrap_or_else(|| both.into_bytes()));
+    let mut value = HeaderValue::try_from(format!("Basic {proof}")).ok()?;
+    value.set_sensitive(true);
+    Some(value)
+}
+
+fn set_basic(headers: &mut HeaderMap, username: &str, password: &str) {
+    if let Some(value) = basic(username, password) {
         headers.insert(header::AUTHORIZATION, value);
     }
 }
