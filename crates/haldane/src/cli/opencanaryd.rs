@@ -76,6 +76,9 @@ struct Arguments {
     /// Stay root, without a warning.
     #[arg(long)]
     allow_run_as_root: bool,
+    /// Where keys and events are kept.
+    #[arg(long, value_name = "FOLDER", env = "HALDANE_STATE_DIR", hide = true)]
+    state_dir: Option<PathBuf>,
 }
 
 /// Runs the command line of this process.
@@ -132,6 +135,7 @@ fn run(arguments: Arguments) -> ExitCode {
     };
     daemon::run(daemon::Options {
         config: Source::SearchPeer,
+        state_folder: arguments.state_dir,
         user: arguments.uid,
         group: arguments.gid,
         allow_root: true,
@@ -188,6 +192,9 @@ fn launch(arguments: &Arguments) -> Result<u32, String> {
         if let Some(value) = value {
             command.arg(format!("{flag}={value}"));
         }
+    }
+    if let Some(folder) = &arguments.state_dir {
+        command.arg("--state-dir").arg(folder);
     }
     command.stdin(Stdio::from(OwnedFd::from(theirs))).stdout(Stdio::null()).process_group(0);
     let mut child = command.spawn().map_err(failed)?;
