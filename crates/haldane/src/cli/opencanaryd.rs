@@ -140,7 +140,6 @@ fn run(arguments: Arguments) -> ExitCode {
         group: arguments.gid,
         allow_root: true,
         ready,
-        ..daemon::Options::default()
     })
 }
 
