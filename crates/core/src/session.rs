@@ -65,6 +65,9 @@ pub enum Flow {
     Close,
     /// Send the reply, tear the connection down (RST).
     Reset,
+    /// Send the reply, hang up as a process does that ends before it has read everything: as `Reset` if bytes of
+    /// the peer are left over, else as `Close`.
+    Abandon,
     /// Send the reply, then wrap the connection in TLS. Buffered plain text is an offence, and recorded.
     StartTls,
 }

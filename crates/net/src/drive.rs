@@ -142,6 +142,10 @@ impl<T: Io> Driver<'_, T> {
             match flow {
                 Flow::Continue => {}
                 Flow::Close | Flow::Reset => return Some(Ended { why: "served", flow }),
+                Flow::Abandon => {
+                    let flow = if self.inbox.is_empty() { Flow::Close } else { Flow::Reset };
+                    return Some(Ended { why: "served", flow });
+                }
                 Flow::StartTls => {
                     if let Err(ended) = self.start_tls().await {
                         return Some(ended);

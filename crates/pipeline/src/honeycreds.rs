@@ -58,12 +58,12 @@ impl Bait {
     fn configure(section: &mut Section<'_>) -> Self {
         let username = section.optional("username", "The user name; left out, any will do.");
         let password = section.optional("password", "The password, plain or hashed; left out, any will do.");
-        let password = password.and_then(|text| match text.parse() {
-            Ok(password) => Some(password),
+        let password = password.map(|text| match text.parse() {
+            Ok(password) => password,
             Err(expected) => {
                 section.invalid("password", expected);
                 // Never "any password", should somebody go on in spite of the mistake.
-                Some(Password::Plain(text))
+                Password::Plain(text)
             }
         });
         Self { username, password }

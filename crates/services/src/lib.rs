@@ -2,7 +2,11 @@
 //! Everything else follows from the registry.
 
 pub mod ftp;
+pub mod http;
+pub mod https;
+pub mod redis;
 pub mod replay;
+pub mod ssh;
 
 use haldane_core::Entry;
 
@@ -10,4 +14,8 @@ use haldane_core::Entry;
 #[rustfmt::skip]
 pub static ALL: &[Entry] = &[
     Entry::stream::<ftp::Ftp>(),
+    Entry::stream::<http::Http>(),
+    Entry::stream::<https::Https>(),
+    Entry::stream::<ssh::Ssh>(),
+    Entry::stream::<redis::Redis>(),
 ];

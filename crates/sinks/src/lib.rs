@@ -10,6 +10,7 @@ pub mod runner;
 pub mod sink;
 pub mod smtp;
 pub mod stdout;
+pub mod syslog;
 mod trust;
 pub mod webhook;
 
@@ -20,7 +21,8 @@ pub use sink::{AnySink, Entry, Failure, Sender, Signals, Sink};
 #[rustfmt::skip]
 pub static ALL: &[Entry] = &[
     Entry::of::<file::File>(),
-    Entry::of::<stdout::Stdout>(),
     Entry::of::<smtp::Smtp>(),
+    Entry::of::<stdout::Stdout>(),
+    Entry::of::<syslog::Syslog>(),
     Entry::of::<webhook::Webhook>(),
 ];

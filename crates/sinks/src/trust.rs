@@ -183,7 +183,7 @@ pub(crate) fn advice(error: &(dyn std::error::Error + 'static), authority: &str)
     let trust = format!("name the file of its authority in `{authority}`, or set `verify = false`");
     Some(match tls_error(error)? {
         Error::InvalidCertificate(reason) => match reason {
-            CertificateError::UnknownIssuer => {
+            CertificateError::UnknownIssuer | CertificateError::BadSignature => {
                 format!("its certificate is from an authority that is not trusted here: {trust}")
             }
             CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {

@@ -1,12 +1,18 @@
 //! Alerts by mail against a server that says what the test tells it to.
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test may panic")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    reason = "a test may panic"
+)]
 
 mod receivers;
 
 use std::time::{Duration, Instant};
 
 use haldane_sinks::Failure;
-use receivers::{Mailbox, Receiver, configured, free_port, login, serve, sink};
+use receivers::{Mailbox, Receiver, configured, free_port, login, run, serve, sink};
 use serde_json::{Value, json};
 
 /// A configuration for a server on that port, with more keys.
@@ -276,6 +282,51 @@ async fn the_connection_is_kept_while_there_is_more_and_opened_anew_if_the_serve
     }
     assert_eq!(server.count("(connected)"), 2);
     assert_eq!(server.count("DATA"), 4);
+}
+
+#[tokio::test]
+async fn a_server_that_comes_back_gets_everything_in_order_and_a_farewell() {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    let calls = AtomicUsize::new(0);
+    // Down twice, each in its own way; then a mail that it does not like.
+    let server = Mailbox::new(move |line| match line {
+        "(connected)" => match calls.fetch_add(1, Ordering::Relaxed) {
+            0 => Some(""),
+            1 => Some("554 no service here"),
+            _ => None,
+        },
+        _ => None,
+    });
+    let records = (1..=3).map(|number| login(number, &format!("user-{number}"), "b")).collect();
+    let store = run("smtp", mail(server.port, json!({})), records).await;
+    let lines = server.lines.lock().unwrap();
+    let subjects: Vec<_> = lines.iter().filter(|line| line.starts_with("Subject: ")).cloned().collect();
+    let of = |number| format!("Subject: canary-1: FTP login from 192.0.2.7 on port 21: user-{number} / b");
+    assert_eq!(subjects.len(), 3, "{subjects:#?}");
+    for (subject, number) in subjects.iter().zip(1..) {
+        assert!(of(number).starts_with(subject.as_str()), "{subject}");
+    }
+    assert_eq!(lines.iter().filter(|line| *line == "(connected)").count(), 3);
+    assert_eq!(lines.last().unwrap(), "QUIT");
+    let health = store.health.lock().unwrap().clone().unwrap();
+    assert_eq!((health.up, health.delivered, health.refused), (true, 3, 0));
+}
+
+#[tokio::test]
+async fn what_is_refused_is_buried_with_its_reason_and_the_rest_goes_on() {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    let mails = AtomicUsize::new(0);
+    let server = Mailbox::new(move |line| {
+        let second = line == "." && mails.fetch_add(1, Ordering::Relaxed) == 1;
+        second.then_some("552 5.3.4 Message too big")
+    });
+    let records = (1..=3).map(|number| login(number, "a", "b")).collect();
+    let store = run("smtp", mail(server.port, json!({})), records).await;
+    let buried = store.buried.lock().unwrap();
+    assert_eq!(buried.len(), 1);
+    assert_eq!(buried[0].0, 2);
+    assert!(buried[0].1.contains("refused the message: 552 5.3.4 Message too big"), "{}", buried[0].1);
+    assert_eq!(server.count("DATA"), 3);
 }
 
 #[tokio::test]

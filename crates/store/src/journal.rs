@@ -20,7 +20,7 @@ impl Journal for Shared {
         };
         match page {
             Some(page) => Ok(page),
-            None => self.from_disk(cursor, stored, most, wants).map_err(|error| error.to_string()),
+            None => self.on_disk(cursor, stored, most, wants).map_err(|error| error.to_string()),
         }
     }
 
@@ -47,7 +47,7 @@ impl Journal for Shared {
 
 impl Shared {
     /// What is wanted after `cursor` among what is on disk, which is everything up to `stored`.
-    fn from_disk(&self, cursor: u64, stored: u64, most: usize, wants: &Wants) -> rusqlite::Result<Page> {
+    fn on_disk(&self, cursor: u64, stored: u64, most: usize, wants: &Wants) -> rusqlite::Result<Page> {
         let db = self.reading();
         let oldest: Option<i64> = db
             .prepare_cached("SELECT min(seq) FROM events WHERE seq > ?1")?

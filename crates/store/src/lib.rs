@@ -169,7 +169,7 @@ impl Store {
 
     /// The position of the newest event; 0 if there never was one.
     pub fn newest(&self) -> u64 {
-        *self.shared.newest.borrow()
+        self.shared.tail().newest()
     }
 
     /// Whether that sink ever saved a position. A new one may start at [`Self::newest`].

@@ -4,10 +4,7 @@ use std::{collections::BTreeMap, net::IpAddr, path::Path, sync::Arc, time::Syste
 
 use haldane_core::{Health, Kinds, Record, Severity};
 use ipnet::IpNet;
-use rusqlite::{
-    Connection,
-    types::{ToSql, Value as Bound},
-};
+use rusqlite::{Connection, types::Value as Bound};
 
 use crate::{Error, row, schema, shared};
 
@@ -87,8 +84,7 @@ impl Reader {
     pub fn each(&mut self, query: &Query, mut visit: impl FnMut(Record) -> bool) -> Result<(), Error> {
         let (sql, bound) = self.statement(query);
         let mut statement = self.db.prepare(&sql)?;
-        let mut rows =
-            statement.query(rusqlite::params_from_iter(bound.iter().map(|value| value as &dyn ToSql)))?;
+        let mut rows = statement.query(rusqlite::params_from_iter(bound))?;
         while let Some(row) = rows.next()? {
             match row::decode(row, &self.kinds) {
                 Some(record) => {

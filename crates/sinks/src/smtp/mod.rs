@@ -143,8 +143,7 @@ impl Smtp {
         if self.progress.event != event.id {
             self.progress = Progress { event: event.id, done: vec![Fate::Open; self.settings.to.len()] };
         }
-        let open = |progress: &Progress| progress.done.iter().any(|fate| *fate == Fate::Open);
-        if open(&self.progress) {
+        if self.progress.done.contains(&Fate::Open) {
             self.exchange(&mail).await?;
         }
         self.verdict()

@@ -75,7 +75,12 @@ fn wish(headers: &HeaderMap) -> Option<Duration> {
 
 /// What to report when there was no answer.
 pub(super) fn failure(error: &ureq::Error, who: &str, patience: Duration) -> Failure {
-    if let Some(advice) = trust::advice(error, "verify") {
+    let inner: &(dyn std::error::Error + 'static) = match error {
+        ureq::Error::Io(error) => error,
+        ureq::Error::Rustls(error) => error,
+        other => other,
+    };
+    if let Some(advice) = trust::advice(inner, "verify") {
         return Failure::later(format!("{who}: {advice}"));
     }
     let seconds = patience.as_secs_f64();

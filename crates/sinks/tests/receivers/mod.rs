@@ -2,9 +2,14 @@
 //! answers a test decides.
 #![allow(
     dead_code,
+    unreachable_pub,
+    missing_docs,
     clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::as_conversions,
     clippy::panic,
     clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
     reason = "a test may panic"
 )]
 
@@ -15,17 +20,18 @@ use std::{
     process::Command,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     thread,
     time::{Duration, SystemTime},
 };
 
 use haldane_core::{
-    Class, Compat, Event, Honeycred, Kind, Login, Peer, Problem, Record, Section, Severity, Table, Transport,
+    Class, Compat, Event, Health, Honeycred, Journal, Kind, Login, Page, Peer, Problem, Record, Section,
+    Severity, Table, Transport, Wants,
     section::{Item, Node, Place, Raw},
 };
-use haldane_sinks::{ALL, AnySink, Delivery, Sender};
+use haldane_sinks::{ALL, AnySink, Delivery, Sender, Signals};
 use serde_json::Value;
 
 pub static FTP_LOGIN: Kind = Kind::new(2000, "ftp.login", Class::Login, Severity::High, "FTP login")
@@ -92,6 +98,65 @@ pub fn sink(kind: &str, configuration: Value) -> Box<dyn AnySink> {
     sink
 }
 
+/// A store in memory, and a sink that runs from it.
+#[derive(Default)]
+pub struct Store {
+    records: Mutex<Vec<Record>>,
+    cursor: AtomicU64,
+    pub buried: Mutex<Vec<(u64, String)>>,
+    pub health: Mutex<Option<Health>>,
+}
+
+impl Journal for Store {
+    fn after(&self, cursor: u64, most: usize, wants: &Wants) -> Result<Page, String> {
+        let records = self.records.lock().unwrap();
+        let page: Vec<_> = records.iter().filter(|record| record.seq > cursor).take(most).cloned().collect();
+        let next = page.last().map_or(cursor, |record| record.seq);
+        Ok(Page { records: page.into_iter().filter(|record| wants.accepts(&record.event)).collect(), next })
+    }
+
+    fn cursor(&self, _: &str) -> u64 {
+        self.cursor.load(Ordering::Relaxed)
+    }
+
+    fn save(&self, _: &str, cursor: u64) {
+        self.cursor.store(cursor, Ordering::Relaxed);
+    }
+
+    fn bury(&self, _: &str, seq: u64, reason: &str) {
+        self.buried.lock().unwrap().push((seq, reason.to_owned()));
+    }
+
+    fn health(&self, _: &str, health: &Health) {
+        *self.health.lock().unwrap() = Some(health.clone());
+    }
+}
+
+/// Runs a sink over these records until it has been through all of them, then stops it.
+pub async fn run(kind: &str, configuration: Value, records: Vec<Record>) -> Arc<Store> {
+    let (sink, delivery, problems) = configured(kind, configuration);
+    assert!(problems.is_empty(), "{problems:#?}");
+    let store = Arc::new(Store::default());
+    let numbered = records.into_iter().zip(1..).map(|(record, seq)| Record { seq, ..record });
+    *store.records.lock().unwrap() = numbered.collect();
+    let last = store.records.lock().unwrap().last().unwrap().seq;
+    let (_grown, grown) = tokio::sync::watch::channel(last);
+    let (_reopen, reopen) = tokio::sync::watch::channel(0);
+    let stop = tokio_util::sync::CancellationToken::new();
+    let signals = Signals { grown, reopen, stop: stop.clone() };
+    let journal: Arc<dyn Journal> = Arc::clone(&store) as _;
+    let running = sink.run(delivery, journal, signals);
+    let through = async {
+        while store.cursor.load(Ordering::Relaxed) < last {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        stop.cancel();
+    };
+    let both = async { tokio::join!(running, through) };
+    tokio::time::timeout(Duration::from_secs(20), both).await.expect("the sink is not through");
+    store
+}
+
 /// A folder of this test's own, gone with it.
 pub struct Folder(pub PathBuf);
 
@@ -116,7 +181,7 @@ impl Drop for Folder {
 }
 
 /// An authority with a server's and a client's certificate: `ca.pem`, `server.pem`, `server.key`, `client.pem`,
-/// `client.key`. The server is `localhost` and 127.0.0.1.
+/// `client.key`. The server is `localhost` and 127.0.0.1; `elsewhere.pem` is for another name.
 pub fn certificates() -> Folder {
     let folder = Folder::new();
     let openssl = |arguments: &str| {
@@ -128,7 +193,8 @@ pub fn certificates() -> Folder {
     openssl(&format!("req -x509 {key} -keyout ca.key -out ca.pem -days 2 -subj /CN=Test-authority"));
     let server = "subjectAltName=DNS:localhost,IP:127.0.0.1\nextendedKeyUsage=serverAuth\n";
     let client = "extendedKeyUsage=clientAuth\n";
-    for (name, extensions) in [("server", server), ("client", client)] {
+    let elsewhere = "subjectAltName=DNS:elsewhere.example\nextendedKeyUsage=serverAuth\n";
+    for (name, extensions) in [("server", server), ("elsewhere", elsewhere), ("client", client)] {
         std::fs::write(folder.0.join("extensions"), extensions).unwrap();
         openssl(&format!("req {key} -keyout {name}.key -out {name}.csr -subj /CN={name}"));
         openssl(&format!(
