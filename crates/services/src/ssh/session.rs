@@ -98,6 +98,12 @@ impl Session for Connection {
             }
         }
     }
+
+    fn finished(&mut self, _left: &[u8], cx: &mut Cx<'_>) {
+        if let Phase::Login(login) = &self.phase {
+            self.unanswered(login, cx);
+        }
+    }
 }
 
 impl Connection {
