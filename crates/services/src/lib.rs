@@ -2,8 +2,13 @@
 //! Everything else follows from the registry.
 
 pub mod ftp;
+pub mod http;
+pub mod https;
+pub mod mysql;
+pub mod redis;
 pub mod replay;
 pub mod ssh;
+pub mod tcpbanner;
 
 use haldane_core::Entry;
 
@@ -11,5 +16,10 @@ use haldane_core::Entry;
 #[rustfmt::skip]
 pub static ALL: &[Entry] = &[
     Entry::stream::<ftp::Ftp>(),
+    Entry::stream::<http::Http>(),
+    Entry::stream::<https::Https>(),
     Entry::stream::<ssh::Ssh>(),
+    Entry::stream::<mysql::Mysql>(),
+    Entry::stream::<redis::Redis>(),
+    Entry::both::<tcpbanner::TcpBanner>(),
 ];

@@ -143,7 +143,7 @@ impl Connection {
             (_, true) => "Invalid SSH identification string.\r\n",
             (_, false) => "Protocol mismatch.\n",
         });
-        Flow::Abandon
+        Flow::Leave
     }
 
     /// Adds what is known about the client.

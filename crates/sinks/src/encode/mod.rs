@@ -8,9 +8,13 @@ mod pattern;
 mod text;
 mod time;
 
+#[cfg(test)]
+mod tests;
+
 pub use compatible::{compatible, members};
 pub use json::dumps;
 pub use layout::Layout;
+pub(crate) use layout::pattern;
 pub use native::native;
 pub use pattern::Pattern;
 pub use text::{sentence, text};
