@@ -82,7 +82,8 @@ impl Connection {
     fn service_request(&mut self, login: &mut Login, body: &[u8], cx: &mut Cx<'_>) -> Flow {
         let mut input = Input::whole(body);
         let service = string(&mut input).ok().filter(|name| is_text(name) && input.is_empty()).map(text);
-        let Some(service) = service.filter(|_| !login.asked) else {
+        // As often as it likes: Paramiko asks before each attempt.
+        let Some(service) = service else {
             cx.report(self.about(unexpected(body)));
             return Flow::Close;
         };
@@ -230,6 +231,14 @@ impl Connection {
         self.refuse(login, true, cx)
     }
 
+    /// Records a question that stays without an answer.
+    pub(super) fn unanswered(&self, login: &Login, cx: &mut Cx<'_>) {
+        if login.prompted {
+            let request = Request { user: &login.user, method: b"keyboard-interactive" };
+            cx.report(self.about(user_alone(&request, "keyboard-interactive", &[])));
+        }
+    }
+
     /// Records what a request offers, and tells whether a real server could read all of it.
     fn record(&self, request: &Request<'_>, input: &mut Input<'_>, cx: &mut Cx<'_>) -> bool {
         let rest = input.rest();
@@ -242,6 +251,10 @@ impl Connection {
             b"keyboard-interactive" => Some(interactive(request, input)),
             _ => None,
         };
+        if request.method == b"keyboard-interactive" && self.server.offers("keyboard-interactive") {
+            // Recorded with the answer.
+            return recorded.is_some_and(|(_, intact)| intact);
+        }
         let (seen, intact) =
             recorded.unwrap_or_else(|| (user_alone(request, "other", rest), request.method != b"password"));
         cx.report(self.about(seen));
