@@ -54,6 +54,8 @@ pub trait Protocol: Sized + Send + Sync + 'static {
     /// Whether its messages have bounds of their own. Where not (a raw port), what arrives together is one
     /// message, and the network decides how a conversation is cut up.
     const FRAMED: bool = true;
+    /// A command that shows it at work, with `{host}` and `{port}`; empty if there is none.
+    const TRY: &'static str = "";
     /// One conversation.
     type Session: Session;
 
@@ -76,6 +78,8 @@ pub trait Datagrams: Sized + Send + Sync + 'static {
     const PORT: u16;
     /// As [`Protocol::KINDS`].
     const KINDS: &'static [&'static Kind];
+    /// As [`Protocol::TRY`].
+    const TRY: &'static str = "";
 
     /// As [`Protocol::configure`].
     fn configure(section: &mut Section<'_>, host: &Host) -> Self;
@@ -124,6 +128,8 @@ pub struct Entry {
     pub kinds: &'static [&'static Kind],
     /// See [`Protocol::TLS`].
     pub tls: TlsUse,
+    /// See [`Protocol::TRY`].
+    pub hint: &'static str,
     /// Turns its section into a running service.
     pub build: fn(&mut Section<'_>, &Host) -> Service,
     /// Whether it can listen on TCP.
@@ -163,6 +169,7 @@ impl Entry {
             port: P::PORT,
             kinds: P::KINDS,
             tls: P::TLS,
+            hint: P::TRY,
             build,
             stream: true,
             datagrams: false,
@@ -176,12 +183,12 @@ impl Entry {
             stream: None,
             datagrams: Some(Arc::new(D::configure(section, host))),
         };
-        let tls = TlsUse::Never;
         Self {
             name: D::NAME,
             port: D::PORT,
             kinds: D::KINDS,
-            tls,
+            tls: TlsUse::Never,
+            hint: D::TRY,
             build,
             stream: false,
             datagrams: true,
@@ -193,13 +200,15 @@ impl Entry {
     pub const fn both<P: Protocol + Datagrams>() -> Self {
         let build = |section: &mut Section<'_>, host: &Host| {
             let service = Arc::new(<P as Protocol>::configure(section, host));
-            Service { stream: Some(Arc::clone(&service) as Arc<dyn AnyProtocol>), datagrams: Some(service) }
+            let stream: Arc<dyn AnyProtocol> = service.clone();
+            Service { stream: Some(stream), datagrams: Some(service) }
         };
         Self {
             name: <P as Protocol>::NAME,
             port: <P as Protocol>::PORT,
             kinds: <P as Protocol>::KINDS,
             tls: P::TLS,
+            hint: <P as Protocol>::TRY,
             build,
             stream: true,
             datagrams: true,

@@ -1,2 +1,7 @@
-//! x
-fn main() {}
+//! `haldane`: the canary's native command line.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    haldane::cli::main()
+}

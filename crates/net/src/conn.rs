@@ -49,6 +49,9 @@ pub struct Conn<T> {
     engine: Option<Box<Engine>>,
 }
 
+/// What becomes of the bytes that came: into the inbox, or into the TLS engine.
+type Take<'t> = dyn FnMut(&mut Option<Box<Engine>>, &[u8]) + Send + 't;
+
 /// Bytes read at once. On the stack, and only while a read is under way: idle connections hold no buffer.
 const READ: usize = 8 * 1024;
 
@@ -193,10 +196,7 @@ impl<T: Io> Conn<T> {
         read.map_err(|failure| Halted::Tls(failure.0))
     }
 
-    async fn receive_raw(
-        &mut self,
-        take: &mut (dyn FnMut(&mut Option<Box<Engine>>, &[u8]) + Send),
-    ) -> Result<(), Halted> {
+    async fn receive_raw(&mut self, take: &mut Take<'_>) -> Result<(), Halted> {
         let left = self.limits.bytes_in.saturating_sub(self.bytes_in);
         if left == 0 {
             return Err(Halted::Spent("bytes_in"));

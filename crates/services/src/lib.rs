@@ -2,7 +2,10 @@
 //! Everything else follows from the registry.
 
 pub mod ftp;
+pub mod http;
+pub mod https;
 pub mod mysql;
+pub mod redis;
 pub mod replay;
 pub mod tcpbanner;
 
@@ -12,6 +15,9 @@ use haldane_core::Entry;
 #[rustfmt::skip]
 pub static ALL: &[Entry] = &[
     Entry::stream::<ftp::Ftp>(),
+    Entry::stream::<http::Http>(),
+    Entry::stream::<https::Https>(),
     Entry::stream::<mysql::Mysql>(),
+    Entry::stream::<redis::Redis>(),
     Entry::both::<tcpbanner::TcpBanner>(),
 ];

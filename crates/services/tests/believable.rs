@@ -15,7 +15,8 @@
     clippy::panic,
     clippy::indexing_slicing,
     clippy::arithmetic_side_effects,
-    reason = "a test may panic"
+    clippy::print_stdout,
+    reason = "a test may panic, and tell how many agree"
 )]
 
 use std::{collections::BTreeMap, path::Path};

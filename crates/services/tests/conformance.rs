@@ -69,7 +69,7 @@ fn deep_nesting_is_not_deep_recursion() {
         b"*1\r\n".repeat(50_000),
         b"[".repeat(200_000),
         b"{\"a\":".repeat(50_000),
-        vec![0x30, 0x80].repeat(50_000),
+        [0x30, 0x80].repeat(50_000),
     ];
     for entry in ALL {
         let service = service(entry);

@@ -117,8 +117,11 @@ pub struct Entry {
     /// See [`Sink::NAME`].
     pub name: &'static str,
     /// Reads a section, the keys common to all sinks included.
-    pub build: fn(name: &str, section: &mut Section<'_>, sender: &Sender) -> (Box<dyn AnySink>, Delivery),
+    pub build: Build,
 }
+
+/// Reads the section of the sink of that name.
+pub type Build = fn(name: &str, section: &mut Section<'_>, sender: &Sender) -> (Box<dyn AnySink>, Delivery);
 
 impl Entry {
     /// The row of `S`.

@@ -168,7 +168,8 @@ impl Connection {
 
     fn first(&mut self, first: First, body: &[u8], cx: &mut Cx<'_>) -> Flow {
         let login = match first {
-            First::SslRequest => return Flow::StartTls,
+            First::SslRequest if cx.tls().is_none() => return Flow::StartTls,
+            First::SslRequest => return self.bad_handshake(true, cx),
             First::Bad { modern } => {
                 self.odd("no handshake response", body, cx);
                 return self.bad_handshake(modern, cx);

@@ -1,0 +1,310 @@
+//! From the root table to a [`Config`]: the keys that are about the whole program, then each service and sink.
+
+use std::{
+    net::IpAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use haldane_core::{
+    Host, Problem, Section, Table,
+    section::{Item, Raw},
+};
+use haldane_pipeline::{Ignore, ignore::source};
+use haldane_sinks::Sender;
+use ipnet::IpNet;
+
+use super::{
+    Config, EVERYWHERE, HostSettings, Identity, LimitSettings, StoreSettings, Surroundings, keeper, service,
+    sink,
+};
+
+/// Letters, digits and the few signs that the peer allows in the name of a node.
+const SIGNS: &str = "+-#_";
+/// The name that decoys give this machine where it has none of its own.
+const NAMELESS: &str = "files01";
+
+/// Reads everything. With fatal mistakes among `problems`, what is returned is not to be run.
+pub(super) fn read(root: &Table, origin: &str, around: &Surroundings, problems: &mut Vec<Problem>) -> Config {
+    let mut of_root = Vec::new();
+    let mut section = Section::new(root, &mut of_root);
+    let Top { listen, folder, user, group } = top(&mut section, around);
+    let host = part(&mut section, "host", "What this machine is called.", |section| host(section, around));
+    let ignore =
+        part(&mut section, "ignore", "Events that are stored, marked, and sent nowhere.", Ignore::configure);
+    let store = part(&mut section, "store", "Where every event is kept.", |section| store(section, &folder));
+    let limits = part(&mut section, "limits", "Bounds over all services.", limits);
+    let services = named(&mut section, "service", "One table for each decoy.");
+    let sinks = named(&mut section, "sink", "One table for each place that events are sent to.");
+    section.finish();
+
+    let machine = Host { name: host.name.clone(), keep: keeper(&folder, around.write) };
+    let services = service::read_all(&services, &listen, &machine, problems);
+    let sinks = sink::read_all(&sinks, &Sender { node: host.node_id.clone() }, problems);
+    problems.append(&mut of_root);
+    Config {
+        origin: origin.to_owned(),
+        host,
+        state_folder: folder,
+        user,
+        group,
+        ignore,
+        store,
+        limits,
+        services,
+        sinks,
+        warnings: Vec::new(),
+    }
+}
+
+/// Reads where the store is and what this machine is called, nothing else.
+pub(super) fn identity(root: &Table, around: &Surroundings, problems: &mut Vec<Problem>) -> Identity {
+    let mut section = Section::new(root, problems);
+    let Top { folder, .. } = top(&mut section, around);
+    let host = part(&mut section, "host", "", |section| host(section, around));
+    Identity { state_folder: folder, host }
+}
+
+/// The sections with keys of their own that [`read`] reads, in the order of the sample file: key and reader.
+pub(super) fn describe(around: &Surroundings) -> Vec<(&'static str, Vec<haldane_core::section::Described>)> {
+    let (table, mut problems) = (Table::default(), Vec::new());
+    let mut described = Vec::new();
+    let mut one = |name, read: &dyn Fn(&mut Section<'_>)| {
+        let mut section = Section::new(&table, &mut problems);
+        read(&mut section);
+        described.push((name, section.described().to_vec()));
+    };
+    one("", &|section| drop(top(section, around)));
+    one("host", &|section| drop(host(section, around)));
+    one("ignore", &|section| drop(Ignore::configure(section)));
+    one("store", &|section| drop(store(section, Path::new(""))));
+    one("limits", &|section| drop(limits(section)));
+    described
+}
+
+/// The keys before the first table.
+struct Top {
+    listen: Vec<IpAddr>,
+    folder: PathBuf,
+    user: Option<String>,
+    group: Option<String>,
+}
+
+fn top(section: &mut Section<'_>, around: &Surroundings) -> Top {
+    let listen = addresses(
+        section,
+        "listen",
+        &EVERYWHERE,
+        "Addresses that services listen on, IPv4 and IPv6, unless their section says otherwise. \"\" is every \
+         address of this machine.",
+    );
+    let folder = section.path(
+        "state_folder",
+        "Where keys, certificates and the store are kept. Left out: /var/lib/haldane for root, else \
+         $XDG_STATE_HOME/haldane. The option --state-dir wins.",
+    );
+    let folder = around.state_folder.clone().or(folder).unwrap_or_else(|| state_folder(around));
+    let user = account(
+        section,
+        "user",
+        "Whom to become once the ports are bound, a name or a number. Only root can.",
+    );
+    let group =
+        account(section, "group", "The group to go with it, a name or a number. Left out: the user's own.");
+    Top { listen, folder, user, group }
+}
+
+fn host(section: &mut Section<'_>, around: &Surroundings) -> HostSettings {
+    let machine = around.machine.split('.').next().unwrap_or_default();
+    let machine = if matches!(machine, "" | "localhost" | "(none)") { NAMELESS } else { machine };
+    let name = section.optional(
+        "name",
+        "What decoys call this machine in banners and certificates. Left out: its real name.",
+    );
+    let node_id = section.optional("node_id", "What this canary is called in events. Left out: as name.");
+    let label = section.text("label", "", "A name for people, in alerts.");
+    let description = section.text("description", "", "Where it stands and what for, in alerts.");
+    if !label.chars().all(|c| c.is_ascii_alphanumeric() || SIGNS.contains(c)) || label.len() > 100 {
+        section.invalid("label", format!("expected 1 to 100 letters, digits or {SIGNS}"));
+    }
+    let allowed = |c: char| c.is_ascii_alphanumeric() || SIGNS.contains(c) || c == ' ';
+    if !description.chars().all(allowed) || description.len() > 100 {
+        section.invalid("description", format!("expected 1 to 100 letters, digits, blanks or {SIGNS}"));
+    }
+    for (key, value) in [("name", &name), ("node_id", &node_id)] {
+        let wrong = |text: &String| text.is_empty() || text.len() > 253 || text.chars().any(char::is_control);
+        if value.as_ref().is_some_and(wrong) {
+            section.invalid(key, "expected 1 to 253 characters on one line");
+        }
+    }
+    let name = name.unwrap_or_else(|| machine.to_owned());
+    let node_id = node_id.unwrap_or_else(|| name.clone());
+    HostSettings { name, node_id, label, description }
+}
+
+fn store(section: &mut Section<'_>, folder: &Path) -> StoreSettings {
+    let day = Duration::from_secs(86_400);
+    StoreSettings {
+        folder: folder.to_owned(),
+        keep_for: section.duration(
+            "keep_for",
+            day.saturating_mul(90),
+            "How long events are kept once every sink has them.",
+        ),
+        max_size: section.bytes("max_size", 1 << 30, "How large the store may become; the oldest events go first."),
+        durable: section.flag(
+            "durable",
+            false,
+            "Whether each event is forced to the disk before its peer is answered: survives a power cut, costs \
+             speed. Without it, a crash of the program loses nothing, a power cut the last second.",
+        ),
+    }
+}
+
+fn limits(section: &mut Section<'_>) -> LimitSettings {
+    let connections = section.number(
+        "connections",
+        0,
+        0..=1_000_000,
+        "Connections served at once by all services; 0: as many as the descriptor limit allows. Those above it \
+         are recorded and closed.",
+    );
+    let per_source = section.number(
+        "per_source",
+        0,
+        0..=1_000_000,
+        "Connections served at once for each remote address by all services; 0: no such bound.",
+    );
+    let bound = |number: u64| usize::try_from(number).ok().filter(|number| *number > 0);
+    LimitSettings { connections: bound(connections), per_source: bound(per_source) }
+}
+
+/// Reads the table under `key`, or an empty one.
+fn part<T>(
+    section: &mut Section<'_>,
+    key: &'static str,
+    about: &'static str,
+    read: impl FnOnce(&mut Section<'_>) -> T,
+) -> T {
+    let empty = Table { name: key.to_owned(), entries: Vec::new() };
+    match section.raw(key, None, about).map(|node| &node.value) {
+        Some(Raw::Table(table)) => section.within(table, read),
+        None => section.within(&empty, read),
+        Some(_) => {
+            section.invalid(key, format!("expected a table: [{key}]"));
+            section.within(&empty, read)
+        }
+    }
+}
+
+/// The tables in the table under `key`, each with its name; several under one name may stand in a list.
+fn named<'a>(
+    section: &mut Section<'a>,
+    key: &'static str,
+    about: &'static str,
+) -> Vec<(&'a Item, Vec<&'a Table>)> {
+    let mut found = Vec::new();
+    let items = match section.raw(key, None, about).map(|node| &node.value) {
+        None => return found,
+        Some(Raw::Table(table)) => &table.entries,
+        Some(_) => {
+            section.invalid(key, format!("expected tables such as [{key}.NAME]"));
+            return found;
+        }
+    };
+    let mut wrong = Vec::new();
+    for item in items {
+        let tables: Option<Vec<_>> = match &item.node.value {
+            Raw::Table(table) => Some(vec![table]),
+            Raw::List(nodes) => nodes.iter().map(|node| table_of(&node.value)).collect(),
+            _ => None,
+        };
+        match tables {
+            Some(tables) => found.push((item, tables)),
+            None => wrong.push(item),
+        }
+    }
+    for item in wrong {
+        let message = format!("expected a table, found {}", item.node.value.shown());
+        section.note(Problem::error(Some(item.node.place.clone()), &item.written, message));
+    }
+    found
+}
+
+fn table_of(value: &Raw) -> Option<&Table> {
+    match value {
+        Raw::Table(table) => Some(table),
+        _ => None,
+    }
+}
+
+fn account(section: &mut Section<'_>, key: &'static str, about: &'static str) -> Option<String> {
+    match section.raw(key, None, about).map(|node| &node.value) {
+        None | Some(Raw::Null) => None,
+        Some(Raw::Text(name)) if !name.is_empty() => Some(name.clone()),
+        Some(Raw::Int(number)) if u32::try_from(*number).is_ok() => Some(number.to_string()),
+        Some(_) => {
+            section.invalid(key, "expected a name or a number");
+            None
+        }
+    }
+}
+
+/// IP addresses; an empty text is every address of this machine.
+pub(super) fn addresses(
+    section: &mut Section<'_>,
+    key: &'static str,
+    default: &[IpAddr],
+    about: &'static str,
+) -> Vec<IpAddr> {
+    let shown: Vec<String> = default.iter().map(IpAddr::to_string).collect();
+    let shown: Vec<&str> = shown.iter().map(String::as_str).collect();
+    let mut found = Vec::new();
+    for text in section.list(key, &shown, about) {
+        let text = text.trim().trim_start_matches('[').trim_end_matches(']');
+        match text.parse() {
+            Ok(address) => found.push(address),
+            Err(_) if text.is_empty() => found.extend(EVERYWHERE),
+            Err(_) => {
+                section.invalid(
+                    key,
+                    format!("expected IP addresses such as \"0.0.0.0\" or \"::1\", not {text:?}"),
+                );
+            }
+        }
+    }
+    if found.is_empty() { default.to_vec() } else { found }
+}
+
+/// Addresses and ranges, IPv4-mapped ones turned into IPv4.
+pub(super) fn networks(
+    section: &mut Section<'_>,
+    key: &'static str,
+    default: &[&str],
+    about: &'static str,
+) -> Vec<IpNet> {
+    let mut found = Vec::new();
+    for text in section.list(key, default, about) {
+        match source(&text) {
+            Some(network) => found.push(network),
+            None => section.invalid(
+                key,
+                format!(
+                    "expected addresses or ranges such as \"10.0.0.5\" or \"192.168.1.0/24\", not {text:?}"
+                ),
+            ),
+        }
+    }
+    found
+}
+
+/// Where state is kept unless somebody says otherwise (XDG base directory specification for users).
+fn state_folder(around: &Surroundings) -> PathBuf {
+    let variable =
+        |name| (around.environment)(name).filter(|value| value.starts_with('/')).map(PathBuf::from);
+    if around.root {
+        return PathBuf::from("/var/lib/haldane");
+    }
+    let state = variable("XDG_STATE_HOME").or_else(|| variable("HOME").map(|home| home.join(".local/state")));
+    state.unwrap_or_else(std::env::temp_dir).join("haldane")
+}
