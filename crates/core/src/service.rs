@@ -51,11 +51,11 @@ pub trait Protocol: Sized + Send + Sync + 'static {
     const KINDS: &'static [&'static Kind];
     /// How it uses TLS.
     const TLS: TlsUse = TlsUse::Never;
+    /// A command that shows it at work, with `{host}` and `{port}`; empty if there is none.
+    const TRY: &'static str = "";
     /// Whether its messages have bounds of their own. Where not (a raw port), what arrives together is one
     /// message, and the network decides how a conversation is cut up.
     const FRAMED: bool = true;
-    /// A command that shows it at work, with `{host}` and `{port}`; empty if there is none.
-    const TRY: &'static str = "";
     /// One conversation.
     type Session: Session;
 

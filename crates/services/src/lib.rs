@@ -7,6 +7,7 @@ pub mod https;
 pub mod mysql;
 pub mod redis;
 pub mod replay;
+pub mod ssh;
 pub mod tcpbanner;
 
 use haldane_core::Entry;
@@ -17,6 +18,7 @@ pub static ALL: &[Entry] = &[
     Entry::stream::<ftp::Ftp>(),
     Entry::stream::<http::Http>(),
     Entry::stream::<https::Https>(),
+    Entry::stream::<ssh::Ssh>(),
     Entry::stream::<mysql::Mysql>(),
     Entry::stream::<redis::Redis>(),
     Entry::both::<tcpbanner::TcpBanner>(),
