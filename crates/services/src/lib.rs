@@ -4,6 +4,7 @@
 pub mod ftp;
 pub mod redis;
 pub mod replay;
+pub mod telnet;
 
 use haldane_core::Entry;
 
@@ -12,4 +13,5 @@ use haldane_core::Entry;
 pub static ALL: &[Entry] = &[
     Entry::stream::<ftp::Ftp>(),
     Entry::stream::<redis::Redis>(),
+    Entry::stream::<telnet::Telnet>(),
 ];
