@@ -51,6 +51,11 @@ pub trait Protocol: Sized + Send + Sync + 'static {
     const KINDS: &'static [&'static Kind];
     /// How it uses TLS.
     const TLS: TlsUse = TlsUse::Never;
+    /// A command that shows it at work, with `{host}` and `{port}`; empty if there is none.
+    const TRY: &'static str = "";
+    /// Whether its messages have bounds of their own. Where not (a raw port), what arrives together is one
+    /// message, and the network decides how a conversation is cut up.
+    const FRAMED: bool = true;
     /// One conversation.
     type Session: Session;
 
@@ -73,6 +78,8 @@ pub trait Datagrams: Sized + Send + Sync + 'static {
     const PORT: u16;
     /// As [`Protocol::KINDS`].
     const KINDS: &'static [&'static Kind];
+    /// As [`Protocol::TRY`].
+    const TRY: &'static str = "";
 
     /// As [`Protocol::configure`].
     fn configure(section: &mut Section<'_>, host: &Host) -> Self;
@@ -121,12 +128,16 @@ pub struct Entry {
     pub kinds: &'static [&'static Kind],
     /// See [`Protocol::TLS`].
     pub tls: TlsUse,
+    /// See [`Protocol::TRY`].
+    pub hint: &'static str,
     /// Turns its section into a running service.
     pub build: fn(&mut Section<'_>, &Host) -> Service,
     /// Whether it can listen on TCP.
     pub stream: bool,
     /// Whether it can listen on UDP.
     pub datagrams: bool,
+    /// See [`Protocol::FRAMED`].
+    pub framed: bool,
 }
 
 /// A service as configured, ready to listen in each of the ways that it can.
@@ -158,9 +169,11 @@ impl Entry {
             port: P::PORT,
             kinds: P::KINDS,
             tls: P::TLS,
+            hint: P::TRY,
             build,
             stream: true,
             datagrams: false,
+            framed: P::FRAMED,
         }
     }
 
@@ -170,8 +183,17 @@ impl Entry {
             stream: None,
             datagrams: Some(Arc::new(D::configure(section, host))),
         };
-        let tls = TlsUse::Never;
-        Self { name: D::NAME, port: D::PORT, kinds: D::KINDS, tls, build, stream: false, datagrams: true }
+        Self {
+            name: D::NAME,
+            port: D::PORT,
+            kinds: D::KINDS,
+            tls: TlsUse::Never,
+            hint: D::TRY,
+            build,
+            stream: false,
+            datagrams: true,
+            framed: true,
+        }
     }
 
     /// The row of a protocol that is spoken over both; TCP unless its section says `transport`.
@@ -186,9 +208,11 @@ impl Entry {
             port: <P as Protocol>::PORT,
             kinds: <P as Protocol>::KINDS,
             tls: P::TLS,
+            hint: <P as Protocol>::TRY,
             build,
             stream: true,
             datagrams: true,
+            framed: P::FRAMED,
         }
     }
 }

@@ -2,8 +2,13 @@
 //! Everything else follows from the registry.
 
 pub mod ftp;
+pub mod http;
+pub mod https;
+pub mod mysql;
 pub mod redis;
 pub mod replay;
+pub mod ssh;
+pub mod tcpbanner;
 pub mod telnet;
 
 use haldane_core::Entry;
@@ -12,6 +17,11 @@ use haldane_core::Entry;
 #[rustfmt::skip]
 pub static ALL: &[Entry] = &[
     Entry::stream::<ftp::Ftp>(),
-    Entry::stream::<redis::Redis>(),
     Entry::stream::<telnet::Telnet>(),
+    Entry::stream::<http::Http>(),
+    Entry::stream::<https::Https>(),
+    Entry::stream::<ssh::Ssh>(),
+    Entry::stream::<mysql::Mysql>(),
+    Entry::stream::<redis::Redis>(),
+    Entry::both::<tcpbanner::TcpBanner>(),
 ];

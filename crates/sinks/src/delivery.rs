@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use haldane_core::{Section, Severity, Wants};
+use haldane_core::{
+    Section, Severity, Wants,
+    section::{Raw, parse_duration},
+};
 
 use crate::Sink;
 
@@ -38,5 +41,20 @@ impl Delivery {
         let timeout = section.duration("timeout", S::TIMEOUT, "The longest that one delivery may take.");
         let wants = Wants { severity: severity.unwrap_or(S::WANTS.severity), operational };
         Self { name: name.to_owned(), wants, timeout, batch: S::BATCH }
+    }
+
+    /// How long a sink should wait by its own clock: a little less than `timeout`, so that its own words for
+    /// what took so long come before the runner's. For [`Sink::configure`], where `timeout` was read and
+    /// judged already.
+    pub fn patience<S: Sink>(section: &mut Section<'_>) -> Duration {
+        let timeout = match section.raw("timeout", None, "").map(|node| &node.value) {
+            Some(Raw::Int(seconds)) => u64::try_from(*seconds).ok().map(Duration::from_secs),
+            Some(Raw::Float(seconds)) => Duration::try_from_secs_f64(*seconds).ok(),
+            Some(Raw::Text(text)) => parse_duration(text),
+            _ => None,
+        };
+        let timeout = timeout.unwrap_or(S::TIMEOUT);
+        let margin = timeout.checked_div(10).unwrap_or_default().min(Duration::from_secs(1));
+        timeout.saturating_sub(margin)
     }
 }

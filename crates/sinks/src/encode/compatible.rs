@@ -17,7 +17,7 @@ pub fn members(event: &Event, node: &str) -> BTreeMap<String, Value> {
     members_in(event, node, &TimeZone::system())
 }
 
-fn members_in(event: &Event, node: &str, zone: &TimeZone) -> BTreeMap<String, Value> {
+pub(super) fn members_in(event: &Event, node: &str, zone: &TimeZone) -> BTreeMap<String, Value> {
     let utc = time::python(&time::zoned(event.at, &TimeZone::UTC));
     let local = time::python(&time::zoned(event.at, zone));
     let end = |addr: Option<std::net::SocketAddr>| match addr {

@@ -8,7 +8,7 @@ use base64::{Engine, prelude::BASE64_STANDARD};
 use haldane_core::{Untrusted, Value};
 
 /// What Python's `json.dumps(value, sort_keys=True)` returns, if text was decoded with `surrogateescape`:
-/// ASCII alone, and a byte that is not UTF-8 stands as `\udc80` to `\udcff`, so that it can be had back.
+/// printable ASCII alone, and a byte that is not UTF-8 stands as `\udc80` to `\udcff`, so that it can be had back.
 pub fn dumps(value: &Value) -> String {
     let mut out = String::new();
     write_value(&mut out, value, &PYTHON);
@@ -180,13 +180,13 @@ fn hides_bytes(value: &Value) -> bool {
     false
 }
 
-/// As Python's `ensure_ascii` does: everything beyond ASCII as UTF-16 in lower-case hex.
+/// As Python's `ensure_ascii` does: everything but printable ASCII as UTF-16 in lower-case hex.
 fn write_ascii(out: &mut String, bytes: &[u8]) {
     out.push('"');
     for chunk in bytes.utf8_chunks() {
         for c in chunk.valid().chars() {
             match c {
-                ' '..='\x7f' if c != '"' && c != '\\' => out.push(c),
+                ' '..='~' if c != '"' && c != '\\' => out.push(c),
                 _ => escape(out, c),
             }
         }

@@ -8,6 +8,9 @@ mod pattern;
 mod text;
 mod time;
 
+#[cfg(test)]
+mod tests;
+
 pub use compatible::{compatible, members};
 pub use json::dumps;
 pub use layout::Layout;

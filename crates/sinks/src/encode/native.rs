@@ -10,7 +10,7 @@ pub fn native(event: &Event, node: &str) -> String {
     native_in(event, node, &TimeZone::system())
 }
 
-fn native_in(event: &Event, node: &str, zone: &TimeZone) -> String {
+pub(super) fn native_in(event: &Event, node: &str, zone: &TimeZone) -> String {
     let mut object = Object::new();
     object.text("time", &time::rfc3339(&time::zoned(event.at, zone)));
     object.text("id", &event.id.to_string());

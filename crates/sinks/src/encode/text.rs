@@ -14,7 +14,7 @@ pub fn text(event: &Event, colour: bool) -> String {
     text_in(event, colour, &TimeZone::system())
 }
 
-fn text_in(event: &Event, colour: bool, zone: &TimeZone) -> String {
+pub(super) fn text_in(event: &Event, colour: bool, zone: &TimeZone) -> String {
     let paint = |style: Style, text: &dyn Display| match colour {
         true => format!("{style}{text}{style:#}"),
         false => text.to_string(),

@@ -172,7 +172,9 @@ pub(super) fn text(node: &str, event: &Event) -> String {
 
 fn when(event: &Event) -> String {
     match Timestamp::try_from(event.at) {
-        Ok(at) => at.to_zoned(TimeZone::system()).strftime("%A, %-d %B %Y, %H:%M:%S %:z (%Q)").to_string(),
+        Ok(at) => {
+            at.to_zoned_datetime(TimeZone::system()).strftime("%A, %-d %B %Y, %H:%M:%S %:z (%Q)").to_string()
+        }
         Err(_) => "at a time that no calendar has".into(),
     }
 }
@@ -218,8 +220,10 @@ fn shown(value: &Value, depth: usize) -> String {
             parts.join(", ")
         }
         (Value::Map(values), Some(depth)) => {
-            let part = |(name, value)| format!("{}: {}", Untrusted::new::<&String>(name), shown(value, depth));
-            values.iter().take(FIELDS).map(part).collect::<Vec<_>>().join("; ")
+            let parts = values.iter().take(FIELDS);
+            let parts =
+                parts.map(|(name, value)| format!("{}: {}", Untrusted::new(name), shown(value, depth)));
+            parts.collect::<Vec<_>>().join("; ")
         }
     }
 }
@@ -231,14 +235,26 @@ fn meaning(event: &Event) -> &'static str {
                 there. Find out who can read that place.";
     }
     match event.kind.class {
-        Class::Connection => "Nobody has a reason to connect to this decoy: a mistake, a scan, or the start of more.",
-        Class::Probe => "Somebody asked this decoy what it is. Scanners do so, and so do people who look for a way in.",
+        Class::Connection => {
+            "Nobody has a reason to connect to this decoy: a mistake, a scan, or the start of more."
+        }
+        Class::Probe => {
+            "Somebody asked this decoy what it is. Scanners do so, and so do people who look for a way in."
+        }
         Class::Access => "Somebody read what this decoy shows. Nobody has a reason to.",
-        Class::Login => "Somebody tried to log in to this decoy. It has no users: find out what the source machine is \
-                         and who was using it.",
-        Class::Command => "Somebody gave this decoy a command. It does no work for anyone: look at the source machine.",
-        Class::Exploit => "A known attack was tried on this decoy. Treat the source machine as hostile or taken over.",
-        Class::Scan => "The source is looking over the network. If it is not a scanner of yours, find out what it is.",
+        Class::Login => {
+            "Somebody tried to log in to this decoy. It has no users: find out what the source machine is \
+                         and who was using it."
+        }
+        Class::Command => {
+            "Somebody gave this decoy a command. It does no work for anyone: look at the source machine."
+        }
+        Class::Exploit => {
+            "A known attack was tried on this decoy. Treat the source machine as hostile or taken over."
+        }
+        Class::Scan => {
+            "The source is looking over the network. If it is not a scanner of yours, find out what it is."
+        }
         Class::Bait => "Bait was taken: somebody found and used what was laid out. Treat it as an intrusion.",
         Class::Operational => "This is about the canary itself, not about a visitor.",
     }

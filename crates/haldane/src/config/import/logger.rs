@@ -87,34 +87,6 @@ const WEBHOOK: [&str; 13] = [
     "cert",
 ];
 
-/// The facilities of syslog(3) by number.
-const FACILITIES: [&str; 24] = [
-    "kern",
-    "user",
-    "mail",
-    "daemon",
-    "auth",
-    "syslog",
-    "lpr",
-    "news",
-    "uucp",
-    "cron",
-    "authpriv",
-    "ftp",
-    "ntp",
-    "security",
-    "console",
-    "solaris-cron",
-    "local0",
-    "local1",
-    "local2",
-    "local3",
-    "local4",
-    "local5",
-    "local6",
-    "local7",
-];
-
 /// One handler on its way to be a sink.
 struct Handler<'a> {
     arguments: &'a Table,
@@ -283,16 +255,7 @@ fn syslog(handler: &mut Handler<'_>) {
     };
     handler.sink.entries.push(address);
     handler.set("transport", Raw::Text(transport.into()));
-    match handler.arguments.get("facility").map(|item| (item, &item.node.value)) {
-        None => handler.set("facility", Raw::Text("user".into())),
-        Some((item, Raw::Int(number))) => {
-            match usize::try_from(*number).ok().and_then(|number| FACILITIES.get(number)) {
-                Some(name) => handler.put(item, "facility", Raw::Text((*name).into())),
-                None => handler.mistake(item, "expected a facility such as \"user\" or \"local0\""),
-            }
-        }
-        Some(_) => handler.copy("facility", "facility"),
-    }
+    handler.copy("facility", "facility");
     handler.set("protocol", Raw::Text("python".into()));
     handler.copy("timeout", "timeout");
     handler.audience(true);
@@ -310,7 +273,10 @@ fn smtp(handler: &mut Handler<'_>) {
                 }
                 _ => handler.mistake(item, "expected \"host\" or [\"host\", port]"),
             },
-            host => handler.put(item, "host", host.clone()),
+            host => {
+                handler.put(item, "host", host.clone());
+                handler.set("port", Raw::Int(25));
+            }
         },
     }
     handler.need("fromaddr", "from");
@@ -351,6 +317,13 @@ fn webhook(handler: &mut Handler<'_>) {
     for key in WEBHOOK {
         handler.copy(key, key);
     }
+    if !handler.has("data") {
+        let message = item("message", "data.message", handler.place.clone(), Raw::Text("%(message)s".into()));
+        handler.set("data", Raw::Table(Table { name: "data".to_owned(), entries: vec![message] }));
+    }
+    if !handler.has("status_code") {
+        handler.set("status_code", Raw::Int(200));
+    }
     handler.audience(false);
 }
 
@@ -372,6 +345,11 @@ impl Handler<'_> {
         {
             self.put(found, ours, found.node.value.clone());
         }
+    }
+
+    /// Whether the sink has that key by now.
+    fn has(&self, ours: &str) -> bool {
+        self.sink.get(ours).is_some()
     }
 
     fn need(&mut self, argument: &str, ours: &str) {

@@ -47,7 +47,7 @@ pub fn translate(peer: &Table, problems: &mut Vec<Problem>) -> Table {
     }
     let mut ignore = table("ignore");
     translation.put(&mut ignore, "ip.ignorelist", "sources");
-    translation.put(&mut ignore, "logtype.ignorelist", "logtypes");
+    translation.put(&mut ignore, "logtype.ignorelist", "kinds");
     let mut services = table("service");
     for service in SERVICES {
         translation.service(service, &mut services);
