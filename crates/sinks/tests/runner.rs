@@ -299,7 +299,7 @@ async fn unwanted_records_move_the_cursor_and_cost_few_saves() {
     sleep(Duration::from_secs(3)).await;
     assert_eq!(memory.with(|inside| inside.cursors["a"]), 1000);
     assert!(memory.with(|inside| inside.saves) < 4);
-    assert_eq!(fake.got(), []);
+    assert_eq!(fake.got(), Vec::<u64>::new());
     stop.cancel();
     task.await.unwrap();
 }

@@ -315,7 +315,10 @@ async fn over_tls_octets_are_counted_and_only_a_trusted_receiver_gets_them() {
         received
     });
     let why = later(&mut syslog(&address, "tls", &[]), &records([1])).await;
-    assert!(why.contains("certificate"), "{why}");
+    assert!(
+        why.contains("an authority that is not trusted here: name the file of its authority in `ca`"),
+        "{why}"
+    );
     let mut sink = syslog(&address, "tls", &[("ca", text(folder.join("ca.pem").display()))]);
     sink.once(&records(1..=2)).await.unwrap();
     sink.once(&records(3..=3)).await.unwrap();
@@ -339,9 +342,9 @@ fn an_operators_mistakes_are_named() {
         (vec![("facility", Raw::Int(24))], "expected a number from 0 to 23 or one of kern, user"),
         (
             [&tls[..], &[("ca", text("/nowhere.pem"))]].concat(),
-            "expected a readable PEM file, but /nowhere.pem: ",
+            "test.ca: expected a file of certificates in PEM form",
         ),
-        ([&tls[..], &[("key", text("/nowhere.pem"))]].concat(), "expected both certificate and key"),
+        ([&tls[..], &[("server_name", text("a b"))]].concat(), "test.server_name: expected a host's name"),
     ] {
         assert!(problems(&entries).contains(part), "{part}: {}", problems(&entries));
     }
