@@ -68,7 +68,9 @@ impl Sink for Fake {
             script.batches.push(batch.len());
             script.takes_for.get(&batch[0].seq).copied().unwrap_or(script.takes)
         });
-        sleep(takes).await;
+        if !takes.is_zero() {
+            sleep(takes).await;
+        }
         self.with(|script| {
             if script.down {
                 return Err(Failure::later("connection refused"));

@@ -17,7 +17,7 @@ use std::{
     os::unix::net::{UnixDatagram, UnixListener},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
-    sync::Arc,
+    sync::{Arc, mpsc},
     thread,
     time::Duration,
 };
@@ -226,17 +226,25 @@ async fn a_connection_that_was_closed_is_noticed_before_anything_is_written_to_i
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();
     let mut sink = syslog(&address, "tcp", &[("protocol", text("rfc3164"))]);
+    let (hang_up, told) = mpsc::channel();
+    let (line, lines) = mpsc::channel();
+    // One line from each connection, then in good order to the next one, once told to.
+    let receiver = thread::spawn(move || {
+        for _ in told {
+            let mut read = String::new();
+            let mut stream = BufReader::new(listener.accept().unwrap().0);
+            stream.read_line(&mut read).unwrap();
+            drop(stream);
+            line.send(read).unwrap();
+        }
+    });
     for seq in 1..=5 {
-        // Each receiver reads one line and hangs up, in good order.
-        let accepting = listener.try_clone().unwrap();
-        let receiver = thread::spawn(move || {
-            let mut line = String::new();
-            BufReader::new(accepting.accept().unwrap().0).read_line(&mut line).unwrap();
-            line
-        });
         sink.once(&records([seq])).await.unwrap();
-        assert!(receiver.join().unwrap().contains(&format!("\"user{seq}\"")));
+        hang_up.send(()).unwrap();
+        assert!(lines.recv().unwrap().contains(&format!("\"user{seq}\"")));
     }
+    drop(hang_up);
+    receiver.join().unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -195,3 +195,30 @@ const LONGEST_DATAGRAM: usize = 65_507;
 const SHORTEST: usize = 480;
 /// How long what was sent may stay unacknowledged, and how often a silent connection is probed.
 const SILENCE: Duration = Duration::from_secs(20);
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use super::*;
+
+    #[tokio::test]
+    #[expect(clippy::disallowed_methods, reason = "a receiver is no decoy")]
+    async fn what_was_sent_to_a_receiver_that_has_hung_up_is_lost() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let host = Host { name: "127.0.0.1".into(), port: listener.local_addr().unwrap().port() };
+        let mut wire = Receiver::Tcp(host.clone()).connect().await.unwrap();
+        drop(listener.accept().unwrap());
+        // It hangs up after we have looked.
+        wire.write(b"lost").await.unwrap();
+        assert!(wire.listen(Duration::from_millis(20)).await.is_err());
+        // In good order: it has read what there was.
+        let mut wire = Receiver::Tcp(host).connect().await.unwrap();
+        let (mut peer, _) = listener.accept().unwrap();
+        wire.write(b"read").await.unwrap();
+        std::io::Read::read_exact(&mut peer, &mut [0; 4]).unwrap();
+        assert!(wire.listen(Duration::from_millis(1)).await.unwrap());
+        drop(peer);
+        assert!(!wire.listen(Duration::from_millis(20)).await.unwrap());
+    }
+}
