@@ -265,6 +265,21 @@ async fn a_receiver_that_resets_the_connection_has_not_got_it() {
     assert_users(&receiver.join().unwrap(), 1..=2);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn what_may_be_lost_with_a_connection_is_sent_again_on_the_next() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let mut sink = syslog(&address, "tcp", &[]);
+    sink.once(&records(1..=2)).await.unwrap();
+    let (unread, _) = listener.accept().unwrap();
+    // The receiver loses its power, and knows of nothing once it is back.
+    drop(unread);
+    let receiver = thread::spawn(move || counted(&mut listener.accept().unwrap().0));
+    sink.once(&records(3..=3)).await.unwrap();
+    drop(sink);
+    assert_users(&receiver.join().unwrap(), 1..=3);
+}
+
 #[tokio::test]
 async fn a_receiver_that_is_down_is_named() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();

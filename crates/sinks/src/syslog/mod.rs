@@ -1,10 +1,11 @@
 //! Messages to a syslog daemon, here or elsewhere: over a unix socket, UDP, TCP or TLS, as Python's
 //! SysLogHandler writes them, as RFC 3164 or as RFC 5424.
 //!
-//! Syslog has no acknowledgement. A receiver that refuses, resets or has hung up is noticed, and what it
-//! cannot have read is sent again; one that takes a message and loses it is not.
+//! Syslog has no acknowledgement. A receiver that refuses, resets, has hung up or has fallen silent is noticed,
+//! and what it may not have read is sent again; one that takes a message and loses it is not.
 
 mod message;
+mod unsure;
 mod wire;
 
 use std::{io, net::IpAddr, path::PathBuf, time::Duration};
@@ -13,6 +14,7 @@ use haldane_core::{Record, Section, Severity, Wants, section::Raw};
 use message::Form;
 use rustls::pki_types::ServerName;
 use tokio::time::Instant;
+use unsure::Unsure;
 use wire::{Host, Receiver, Wire};
 
 use crate::{
@@ -32,6 +34,7 @@ pub struct Syslog {
     wire: Option<(Wire, Instant)>,
     /// The last record of a failed batch that was sent nevertheless, alone in its datagram.
     sent: Option<u64>,
+    unsure: Unsure,
 }
 
 impl Sink for Syslog {
@@ -57,7 +60,16 @@ impl Sink for Syslog {
         };
         let facility = facility(section);
         let layout = Layout::configure(section, "native", &sender.node);
-        Self { receiver, form, facility, node: sender.node.clone(), layout, wire: None, sent: None }
+        Self {
+            receiver,
+            form,
+            facility,
+            node: sender.node.clone(),
+            layout,
+            wire: None,
+            sent: None,
+            unsure: Unsure::default(),
+        }
     }
 
     async fn deliver(&mut self, batch: &[Record]) -> Result<(), Failure> {
@@ -79,6 +91,7 @@ impl Sink for Syslog {
 
     fn reopen(&mut self) {
         self.wire = None;
+        self.unsure.clear();
     }
 }
 
@@ -87,10 +100,17 @@ impl Syslog {
         // Out of its place meanwhile: a write that is dropped within a frame leaves no connection behind.
         let (mut wire, since) = match self.wire.take() {
             Some((mut wire, since)) => match wire.listen(BEFORE).await {
-                Ok(true) => (wire, since),
-                _ => (self.receiver.connect().await?, Instant::now()),
+                Ok(true) => {
+                    self.unsure.connection_stands();
+                    (wire, since)
+                }
+                Ok(false) => {
+                    self.unsure.clear();
+                    self.connect().await?
+                }
+                Err(_) => self.connect().await?,
             },
-            None => (self.receiver.connect().await?, Instant::now()),
+            None => self.connect().await?,
         };
         let message = |record: &Record| {
             let line = self.layout.line(&record.event);
@@ -109,10 +129,25 @@ impl Syslog {
         } else {
             let frames: Vec<_> = batch.iter().flat_map(|record| self.form.frame(message(record))).collect();
             wire.write(&frames).await?;
-            wire.listen(REFUSAL).await?
+            let goes_on = wire.listen(REFUSAL).await?;
+            self.unsure.push(frames);
+            goes_on
         };
-        self.wire = goes_on.then_some((wire, since));
+        match goes_on {
+            true => self.wire = Some((wire, since)),
+            false => self.unsure.clear(),
+        }
         Ok(())
+    }
+
+    /// A new connection, to which is written again what may have been lost with the last one.
+    async fn connect(&self) -> io::Result<(Wire, Instant)> {
+        let mut wire = self.receiver.connect().await?;
+        let lost = self.unsure.frames();
+        if !lost.is_empty() {
+            wire.write(&lost).await?;
+        }
+        Ok((wire, Instant::now()))
     }
 }
 

@@ -194,7 +194,7 @@ const LONGEST_DATAGRAM: usize = 65_507;
 /// Bytes: what every receiver must take (RFC 5424, section 6.1). If even that is too long, it is not the length.
 const SHORTEST: usize = 480;
 /// How long what was sent may stay unacknowledged, and how often a silent connection is probed.
-const SILENCE: Duration = Duration::from_secs(20);
+pub(super) const SILENCE: Duration = Duration::from_secs(20);
 
 #[cfg(test)]
 mod tests {
@@ -203,7 +203,6 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    #[expect(clippy::disallowed_methods, reason = "a receiver is no decoy")]
     async fn what_was_sent_to_a_receiver_that_has_hung_up_is_lost() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let host = Host { name: "127.0.0.1".into(), port: listener.local_addr().unwrap().port() };
