@@ -90,6 +90,9 @@ impl Sink for Syslog {
     }
 
     fn reopen(&mut self) {
+        if let Receiver::Tls(_, _, trust) = &mut self.receiver {
+            trust.renew();
+        }
         self.wire = None;
         self.unsure.clear();
     }
@@ -182,12 +185,13 @@ fn receiver(section: &mut Section<'_>) -> Receiver {
         return if transport == "tcp" { Receiver::Tcp(host) } else { Receiver::Udp(host) };
     }
     let name = ServerName::try_from(server_name.unwrap_or_else(|| host.name.clone()));
-    match (trust.config(), name) {
-        (Ok(config), Ok(name)) => return Receiver::Tls(host, name, config),
-        (Err(why), _) => section.invalid("transport", format!("expected one other than tls: {why}")),
-        (_, Err(_)) => section.invalid("server_name", "expected a host's name or address"),
+    match name {
+        Ok(name) => Receiver::Tls(host, name, Box::new(trust)),
+        Err(_) => {
+            section.invalid("server_name", "expected a host's name or address");
+            Receiver::Tcp(host)
+        }
     }
-    Receiver::Tcp(host)
 }
 
 /// `host`, `host:port`, `[address]:port` or an IPv6 address alone.

@@ -4,11 +4,10 @@ use std::{
     io::{self, ErrorKind},
     net::{Ipv4Addr, Ipv6Addr, SocketAddr},
     path::PathBuf,
-    sync::Arc,
     time::Duration,
 };
 
-use rustls::{ClientConfig, pki_types::ServerName};
+use rustls::pki_types::ServerName;
 use socket2::TcpKeepalive;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -18,14 +17,15 @@ use tokio::{
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
 use super::message::Form;
+use crate::trust::Trust;
 
 /// Where the receiver listens.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(super) enum Receiver {
     Unix(PathBuf),
     Udp(Host),
     Tcp(Host),
-    Tls(Host, ServerName<'static>, Arc<ClientConfig>),
+    Tls(Host, ServerName<'static>, Box<Trust>),
 }
 
 /// A host's name or address, and a port.
@@ -58,9 +58,9 @@ impl Receiver {
             }
             Self::Udp(host) => Ok(Wire::Udp(udp(host).await?)),
             Self::Tcp(host) => Ok(Wire::Tcp(tcp(host).await?)),
-            Self::Tls(host, name, config) => {
+            Self::Tls(host, name, trust) => {
                 let stream = tcp(host).await?;
-                let connector = TlsConnector::from(Arc::clone(config));
+                let connector = TlsConnector::from(trust.config().map_err(io::Error::other)?);
                 Ok(Wire::Tls(Box::new(connector.connect(name.clone(), stream).await?)))
             }
         }
