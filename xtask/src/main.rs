@@ -1,2 +1,55 @@
-//! x
-fn main() {}
+//! What is done to this project rather than by it: `cargo xtask ci | bench | fuzz | new-service`.
+#![allow(
+    clippy::print_stdout,
+    clippy::arithmetic_side_effects,
+    clippy::disallowed_methods,
+    unreachable_pub,
+    reason = "a developer's tool tells what it does, and may fail loudly"
+)]
+
+mod bench;
+mod ci;
+mod deps;
+mod fuzz;
+mod new_service;
+
+use std::process::ExitCode;
+
+use anyhow::{Result, bail};
+
+const USAGE: &str = "\
+usage: cargo xtask <task>
+
+  ci                  what continuous integration runs: format, lints, dependencies, tests, docs, licences
+  bench [options]     speed and memory, beside the peer and beside a bare TCP server
+      --peer VENV       a virtual environment with opencanary==0.9.9 (left out: no comparison with the peer)
+      --seconds N       how long each measurement lasts (5)
+      --only SERVICE    one service
+  fuzz [seconds]      every fuzz target, one after the other (60 seconds each)
+  new-service NAME    a folder for a new decoy, and its line in the registry
+  deps                checks that dependencies point the way that ARCHITECTURE.md draws them
+";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match run(&arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            println!("{error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: &[&str]) -> Result<()> {
+    match arguments {
+        ["ci"] => ci::run(),
+        ["bench", options @ ..] => bench::run(options),
+        ["fuzz"] => fuzz::run(60),
+        ["fuzz", seconds] => fuzz::run(seconds.parse()?),
+        ["new-service", name] => new_service::run(name),
+        ["deps"] => deps::run(),
+        _ => bail!("{USAGE}"),
+    }
+}

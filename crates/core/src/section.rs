@@ -145,7 +145,12 @@ impl fmt::Display for Problem {
 /// The valid word nearest to `word`, if it is near enough to be meant.
 pub fn nearest<'w>(word: &str, valid: impl IntoIterator<Item = &'w str>) -> Option<String> {
     let lower = word.to_lowercase();
-    let score = |candidate: &str| strsim::jaro_winkler(&lower, &candidate.to_lowercase());
+    let score = |candidate: &str| {
+        let candidate = candidate.to_lowercase();
+        // Two letters swapped in a short word weigh too much in Jaro and Winkler's measure.
+        let slip = candidate.len() > 2 && strsim::damerau_levenshtein(&lower, &candidate) == 1;
+        strsim::jaro_winkler(&lower, &candidate).max(if slip { 0.9 } else { 0.0 })
+    };
     let best =
         valid.into_iter().map(|candidate| (score(candidate), candidate)).max_by(|a, b| a.0.total_cmp(&b.0));
     best.filter(|(score, _)| *score > 0.8).map(|(_, candidate)| candidate.to_owned())

@@ -51,6 +51,8 @@ pub trait Protocol: Sized + Send + Sync + 'static {
     const KINDS: &'static [&'static Kind];
     /// How it uses TLS.
     const TLS: TlsUse = TlsUse::Never;
+    /// A command that shows it at work, with `{host}` and `{port}`; empty if there is none.
+    const TRY: &'static str = "";
     /// One conversation.
     type Session: Session;
 
@@ -73,6 +75,8 @@ pub trait Datagrams: Sized + Send + Sync + 'static {
     const PORT: u16;
     /// As [`Protocol::KINDS`].
     const KINDS: &'static [&'static Kind];
+    /// As [`Protocol::TRY`].
+    const TRY: &'static str = "";
 
     /// As [`Protocol::configure`].
     fn configure(section: &mut Section<'_>, host: &Host) -> Self;
@@ -121,6 +125,8 @@ pub struct Entry {
     pub kinds: &'static [&'static Kind],
     /// See [`Protocol::TLS`].
     pub tls: TlsUse,
+    /// See [`Protocol::TRY`].
+    pub hint: &'static str,
     /// Turns its section into a running service.
     pub build: fn(&mut Section<'_>, &Host) -> Service,
     /// Whether it can listen on TCP.
@@ -158,6 +164,7 @@ impl Entry {
             port: P::PORT,
             kinds: P::KINDS,
             tls: P::TLS,
+            hint: P::TRY,
             build,
             stream: true,
             datagrams: false,
@@ -170,8 +177,16 @@ impl Entry {
             stream: None,
             datagrams: Some(Arc::new(D::configure(section, host))),
         };
-        let tls = TlsUse::Never;
-        Self { name: D::NAME, port: D::PORT, kinds: D::KINDS, tls, build, stream: false, datagrams: true }
+        Self {
+            name: D::NAME,
+            port: D::PORT,
+            kinds: D::KINDS,
+            tls: TlsUse::Never,
+            hint: D::TRY,
+            build,
+            stream: false,
+            datagrams: true,
+        }
     }
 
     /// The row of a protocol that is spoken over both; TCP unless its section says `transport`.
@@ -186,6 +201,7 @@ impl Entry {
             port: <P as Protocol>::PORT,
             kinds: <P as Protocol>::KINDS,
             tls: P::TLS,
+            hint: <P as Protocol>::TRY,
             build,
             stream: true,
             datagrams: true,

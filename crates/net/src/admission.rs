@@ -65,7 +65,7 @@ impl Admission {
         if here.served >= limits.connections {
             return Err("connections");
         }
-        if here.by_source.get(&source).is_some_and(|mine| *mine >= limits.per_peer) {
+        if here.by_source.get(&source).copied().unwrap_or_default() >= limits.per_peer {
             return Err("per_peer");
         }
         if self.total.served.fetch_add(1, Ordering::Relaxed) >= self.total.most {

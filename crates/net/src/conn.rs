@@ -196,10 +196,7 @@ impl<T: Io> Conn<T> {
         read.map_err(|failure| Halted::Tls(failure.0))
     }
 
-    async fn receive_raw(
-        &mut self,
-        take: &mut Take<'_>,
-    ) -> Result<(), Halted> {
+    async fn receive_raw(&mut self, take: &mut Take<'_>) -> Result<(), Halted> {
         let left = self.limits.bytes_in.saturating_sub(self.bytes_in);
         if left == 0 {
             return Err(Halted::Spent("bytes_in"));

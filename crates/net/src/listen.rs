@@ -10,6 +10,7 @@ use std::{
 };
 
 use haldane_core::{Batch, Input, Limits, Peer, Sighting, Transport, Untrusted};
+use ipnet::IpNet;
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 use tokio::{
     io::AsyncReadExt,
@@ -37,10 +38,8 @@ pub struct Listening {
     pub limits: Limits,
     /// Who is being served.
     pub admission: Arc<Admission>,
-    /// Whose PROXY header is believed, and demanded; empty: nobody's.
-    pub proxies: Vec<IpAddr>,
-    /// Whether every source's PROXY header is believed, and demanded.
-    pub proxied: bool,
+    /// Whose PROXY header is believed, and demanded.
+    pub proxies: Vec<IpNet>,
 }
 
 /// A listening backlog as long as the kernel's own bound for it on current systems (net.core.somaxconn).
@@ -138,7 +137,7 @@ pub async fn serve(
         let Ok(local) = stream.local_addr() else { continue };
         let peer = Peer::new(remote, local, Transport::Tcp);
         // The limit for each source is for the real source, which a proxied connection has yet to name.
-        let proxied = listening.proxied || listening.proxies.contains(&peer.remote.ip());
+        let proxied = listening.proxies.iter().any(|proxies| proxies.contains(&peer.remote.ip()));
         let permit = match listening.admission.admit(peer.remote.ip(), &listening.limits) {
             Ok(permit) => permit,
             Err(limit) => {

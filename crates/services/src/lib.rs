@@ -2,6 +2,9 @@
 //! Everything else follows from the registry.
 
 pub mod ftp;
+pub mod http;
+pub mod https;
+pub mod redis;
 pub mod replay;
 
 use haldane_core::Entry;
@@ -10,4 +13,7 @@ use haldane_core::Entry;
 #[rustfmt::skip]
 pub static ALL: &[Entry] = &[
     Entry::stream::<ftp::Ftp>(),
+    Entry::stream::<http::Http>(),
+    Entry::stream::<https::Https>(),
+    Entry::stream::<redis::Redis>(),
 ];

@@ -85,10 +85,11 @@ impl<S: Sink> Runner<S> {
                 Next::Again => tokio::task::yield_now().await,
                 Next::After(wait) => self.wait(Some(wait)).await,
                 Next::Sleep => self.wait(None).await,
-                Next::End => break,
+                Next::End => return self.part().await,
             }
         }
-        self.finish().await;
+        self.drain().await;
+        self.part().await;
     }
 
     /// Reads one page and delivers it.
@@ -270,8 +271,8 @@ impl<S: Sink> Runner<S> {
         }
     }
 
-    /// Delivers what is there if the sink works, for a bounded time, and leaves all in order.
-    async fn finish(mut self) {
+    /// Delivers what is there if the sink works, for a bounded time.
+    async fn drain(&mut self) {
         self.deadline = Some(soon(DRAIN));
         while self.health.up && self.deadline.is_some_and(|end| Instant::now() < end) {
             let last = self.cursor;
@@ -280,6 +281,10 @@ impl<S: Sink> Runner<S> {
                 Next::After(_) | Next::Sleep | Next::End => break,
             }
         }
+    }
+
+    /// Leaves all in order.
+    async fn part(mut self) {
         if self.busy {
             let _ = timeout(PARTING, self.sink.idle()).await;
         }
@@ -310,7 +315,7 @@ const HELD_BACK: Duration = Duration::from_millis(100);
 const NOTE_EVERY: Duration = Duration::from_secs(2);
 /// For the delivery under way when the program is to end.
 const GRACE: Duration = Duration::from_secs(2);
-/// For what is there when the program is to end.
-const DRAIN: Duration = Duration::from_secs(5);
+/// For what is there when the program is to end: five seconds in all.
+const DRAIN: Duration = Duration::from_secs(3);
 /// For a farewell to the receiver.
 const PARTING: Duration = Duration::from_secs(1);

@@ -47,14 +47,21 @@ impl Acceptor {
         Ok(Self(Arc::new(RwLock::new(context(identity)?))))
     }
 
-    /// Shows another identity from the next conversation on.
+    /// Shows that identity from the next conversation on, if it is another. `Ok(true)`: it is.
     ///
     /// # Errors
     /// As [`Acceptor::new`]; the old one stays then.
-    pub fn renew(&self, identity: &Identity) -> Result<(), ErrorStack> {
+    pub fn renew_if_other(&self, identity: &Identity) -> Result<bool, ErrorStack> {
+        let same = |context: &SslContext| {
+            let shown = context.certificate().and_then(|shown| shown.to_der().ok());
+            shown.is_some() && shown == identity.certificate.to_der().ok()
+        };
+        if same(&self.0.read().unwrap_or_else(PoisonError::into_inner)) {
+            return Ok(false);
+        }
         let context = context(identity)?;
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = context;
-        Ok(())
+        Ok(true)
     }
 
     /// Begins a conversation.

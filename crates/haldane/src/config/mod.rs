@@ -18,7 +18,7 @@ pub mod text;
 use std::{fmt, net::IpAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use haldane_core::{Host, Keep, Problem, Table};
-use ipnet::IpNet;
+use haldane_pipeline::Ignore;
 
 use self::{environment::Lookup, keep::Look};
 pub use self::{
@@ -75,7 +75,7 @@ pub struct Config {
     /// The group to go with it.
     pub group: Option<String>,
     /// What reaches no sink.
-    pub ignore: IgnoreSettings,
+    pub ignore: Ignore,
     /// The store.
     pub store: StoreSettings,
     /// Bounds over all services.
@@ -99,15 +99,6 @@ pub struct HostSettings {
     pub label: String,
     /// Where it stands and what for; may be empty.
     pub description: String,
-}
-
-/// Events that are stored, marked, and reach no sink.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct IgnoreSettings {
-    /// From there. IPv4-mapped ranges are already IPv4.
-    pub sources: Vec<IpNet>,
-    /// Of these kinds.
-    pub logtypes: Vec<u32>,
 }
 
 /// The store.
@@ -188,6 +179,30 @@ impl Config {
 /// Keeps keys and certificates in the state folder, or only looks at them.
 pub(crate) fn keeper(state_folder: &std::path::Path, write: bool) -> Arc<dyn Keep> {
     if write { Arc::new(keep::Folder::new(state_folder)) } else { Arc::new(Look::new(state_folder)) }
+}
+
+/// What a command that only reads the store must know: less than a [`Config`], and had without making a key.
+#[derive(Debug, Clone)]
+pub struct Identity {
+    /// Where the store is.
+    pub state_folder: PathBuf,
+    /// What this machine calls itself.
+    pub host: HostSettings,
+}
+
+impl Identity {
+    /// Reads it. Mistakes in services and sinks are not looked for.
+    ///
+    /// # Errors
+    /// All mistakes that were found.
+    pub fn read(source: &Source, around: &Surroundings) -> Result<Self, Problems> {
+        let Tree { root, remarks: mut problems, .. } = Tree::read(source, around)?;
+        let identity = settings::identity(&root, around, &mut problems);
+        match problems.iter().any(|problem| problem.fatal) {
+            true => Err(Problems(problems)),
+            false => Ok(identity),
+        }
+    }
 }
 
 fn order(problem: &Problem) -> (String, usize) {

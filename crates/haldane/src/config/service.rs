@@ -10,9 +10,10 @@ use std::{
 use haldane_core::{
     Entry, Host, Limits, Problem, Section, Table, TlsUse,
     peer::Transport,
-    section::{Item, Node, Raw, nearest},
+    section::{Item, Raw, nearest},
     service::Service,
 };
+use haldane_pipeline::Honeycreds;
 use haldane_services::ALL;
 use ipnet::IpNet;
 
@@ -37,8 +38,8 @@ pub struct ServiceConfig {
     pub proxies: Option<Vec<IpNet>>,
     /// Its bounds.
     pub limits: Limits,
-    /// Its honey-credentials, as written.
-    pub honeycreds: Option<Node>,
+    /// Its honey-credentials.
+    pub honeycreds: Honeycreds,
     /// Equal for two services that need no restart to become each other.
     pub fingerprint: String,
     /// Its section.
@@ -153,14 +154,7 @@ pub(super) fn configure(
     let transports = transports(section, entry);
     let service = (entry.build)(section, host);
     let tls = tls(section, entry, host);
-    let honeycreds = section.raw(
-        "honeycreds",
-        None,
-        "Credentials that are bait: a login with them is critical. A list of { username = \"…\", password = \"…\" }, \
-         either may be left out and then matches anything; the password plain, or its hash \
-         ($pbkdf2-sha512$…, $2b$…, $6$…).",
-    );
-    let honeycreds = honeycreds.cloned();
+    let honeycreds = Honeycreds::configure(section);
     let proxies = proxies(section);
     let bounds = service.stream.as_ref().map_or(Limits::DEFAULT, |stream| stream.bounds());
     let limits = limits(section, bounds);

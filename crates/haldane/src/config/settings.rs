@@ -10,12 +10,13 @@ use haldane_core::{
     Host, Problem, Section, Table,
     section::{Item, Raw},
 };
+use haldane_pipeline::{Ignore, ignore::source};
 use haldane_sinks::Sender;
 use ipnet::IpNet;
 
 use super::{
-    Config, EVERYWHERE, HostSettings, IgnoreSettings, LimitSettings, StoreSettings, Surroundings, keeper,
-    service, sink,
+    Config, EVERYWHERE, HostSettings, Identity, LimitSettings, StoreSettings, Surroundings, keeper, service,
+    sink,
 };
 
 /// Letters, digits and the few signs that the peer allows in the name of a node.
@@ -27,31 +28,10 @@ const NAMELESS: &str = "files01";
 pub(super) fn read(root: &Table, origin: &str, around: &Surroundings, problems: &mut Vec<Problem>) -> Config {
     let mut of_root = Vec::new();
     let mut section = Section::new(root, &mut of_root);
-    let listen = addresses(
-        &mut section,
-        "listen",
-        &EVERYWHERE,
-        "Addresses that services listen on, IPv4 and IPv6, unless their section says otherwise. \"\" is every \
-         address of this machine.",
-    );
-    let folder = section.path(
-        "state_folder",
-        "Where keys, certificates and the store are kept. Left out: /var/lib/haldane for root, else \
-         $XDG_STATE_HOME/haldane. The option --state-dir wins.",
-    );
-    let folder = around.state_folder.clone().or(folder).unwrap_or_else(|| state_folder(around));
-    let user = account(
-        &mut section,
-        "user",
-        "Whom to become once the ports are bound, a name or a number. Only root can.",
-    );
-    let group = account(
-        &mut section,
-        "group",
-        "The group to go with it, a name or a number. Left out: the user's own.",
-    );
+    let Top { listen, folder, user, group } = top(&mut section, around);
     let host = part(&mut section, "host", "What this machine is called.", |section| host(section, around));
-    let ignore = part(&mut section, "ignore", "Events that are stored, marked, and sent nowhere.", ignore);
+    let ignore =
+        part(&mut section, "ignore", "Events that are stored, marked, and sent nowhere.", Ignore::configure);
     let store = part(&mut section, "store", "Where every event is kept.", |section| store(section, &folder));
     let limits = part(&mut section, "limits", "Bounds over all services.", limits);
     let services = named(&mut section, "service", "One table for each decoy.");
@@ -77,6 +57,14 @@ pub(super) fn read(root: &Table, origin: &str, around: &Surroundings, problems: 
     }
 }
 
+/// Reads where the store is and what this machine is called, nothing else.
+pub(super) fn identity(root: &Table, around: &Surroundings, problems: &mut Vec<Problem>) -> Identity {
+    let mut section = Section::new(root, problems);
+    let Top { folder, .. } = top(&mut section, around);
+    let host = part(&mut section, "host", "", |section| host(section, around));
+    Identity { state_folder: folder, host }
+}
+
 /// The sections with keys of their own that [`read`] reads, in the order of the sample file: key and reader.
 pub(super) fn describe(around: &Surroundings) -> Vec<(&'static str, Vec<haldane_core::section::Described>)> {
     let (table, mut problems) = (Table::default(), Vec::new());
@@ -86,11 +74,44 @@ pub(super) fn describe(around: &Surroundings) -> Vec<(&'static str, Vec<haldane_
         read(&mut section);
         described.push((name, section.described().to_vec()));
     };
+    one("", &|section| drop(top(section, around)));
     one("host", &|section| drop(host(section, around)));
-    one("ignore", &|section| drop(ignore(section)));
+    one("ignore", &|section| drop(Ignore::configure(section)));
     one("store", &|section| drop(store(section, Path::new(""))));
     one("limits", &|section| drop(limits(section)));
     described
+}
+
+/// The keys before the first table.
+struct Top {
+    listen: Vec<IpAddr>,
+    folder: PathBuf,
+    user: Option<String>,
+    group: Option<String>,
+}
+
+fn top(section: &mut Section<'_>, around: &Surroundings) -> Top {
+    let listen = addresses(
+        section,
+        "listen",
+        &EVERYWHERE,
+        "Addresses that services listen on, IPv4 and IPv6, unless their section says otherwise. \"\" is every \
+         address of this machine.",
+    );
+    let folder = section.path(
+        "state_folder",
+        "Where keys, certificates and the store are kept. Left out: /var/lib/haldane for root, else \
+         $XDG_STATE_HOME/haldane. The option --state-dir wins.",
+    );
+    let folder = around.state_folder.clone().or(folder).unwrap_or_else(|| state_folder(around));
+    let user = account(
+        section,
+        "user",
+        "Whom to become once the ports are bound, a name or a number. Only root can.",
+    );
+    let group =
+        account(section, "group", "The group to go with it, a name or a number. Left out: the user's own.");
+    Top { listen, folder, user, group }
 }
 
 fn host(section: &mut Section<'_>, around: &Surroundings) -> HostSettings {
@@ -119,33 +140,6 @@ fn host(section: &mut Section<'_>, around: &Surroundings) -> HostSettings {
     let name = name.unwrap_or_else(|| machine.to_owned());
     let node_id = node_id.unwrap_or_else(|| name.clone());
     HostSettings { name, node_id, label, description }
-}
-
-fn ignore(section: &mut Section<'_>) -> IgnoreSettings {
-    let sources = networks(
-        section,
-        "sources",
-        &[],
-        "Addresses and ranges (\"10.0.0.5\", \"192.168.1.0/24\", \"fd00::/8\") whose events are not sent.",
-    );
-    let about = "Numbers of event kinds (the logtype of the log) that are not sent.";
-    let mut logtypes = Vec::new();
-    match section.raw("logtypes", Some("[]"), about).map(|node| &node.value) {
-        None => {}
-        Some(Raw::List(nodes)) => {
-            let number = |raw: &Raw| match raw {
-                Raw::Int(number) => u32::try_from(*number).ok(),
-                Raw::Text(text) => text.parse().ok(),
-                _ => None,
-            };
-            match nodes.iter().map(|node| number(&node.value)).collect() {
-                Some(numbers) => logtypes = numbers,
-                None => section.invalid("logtypes", "expected a list of numbers such as [1001, 5001]"),
-            }
-        }
-        Some(_) => section.invalid("logtypes", "expected a list of numbers such as [1001, 5001]"),
-    }
-    IgnoreSettings { sources, logtypes }
 }
 
 fn store(section: &mut Section<'_>, folder: &Path) -> StoreSettings {
@@ -291,7 +285,7 @@ pub(super) fn networks(
 ) -> Vec<IpNet> {
     let mut found = Vec::new();
     for text in section.list(key, default, about) {
-        match network(text.trim()) {
+        match source(&text) {
             Some(network) => found.push(network),
             None => section.invalid(
                 key,
@@ -302,21 +296,6 @@ pub(super) fn networks(
         }
     }
     found
-}
-
-/// One address or range.
-pub(crate) fn network(text: &str) -> Option<IpNet> {
-    let network = match text.parse::<IpAddr>() {
-        Ok(address) => IpNet::from(address),
-        Err(_) => text.parse::<IpNet>().ok()?.trunc(),
-    };
-    match network {
-        IpNet::V6(v6) => match (v6.addr().to_ipv4_mapped(), v6.prefix_len().checked_sub(96)) {
-            (Some(v4), Some(prefix)) => ipnet::Ipv4Net::new(v4, prefix).ok().map(IpNet::V4),
-            _ => Some(network),
-        },
-        IpNet::V4(_) => Some(network),
-    }
 }
 
 /// Where state is kept unless somebody says otherwise (XDG base directory specification for users).

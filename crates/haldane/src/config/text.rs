@@ -47,6 +47,9 @@ pub fn toml(file: &str, text: &str, environment: &Lookup) -> Result<Table, Vec<P
         reader.problems.push(Problem::error(Some(place), "", format!("not TOML: {}", error.message())));
     }
     if !reader.problems.is_empty() {
+        // What follows on the line of a mistake follows from it.
+        reader.problems.sort_by_key(|problem| problem.place.as_ref().map(|place| place.line));
+        reader.problems.dedup_by_key(|problem| problem.place.as_ref().map(|place| place.line));
         return Err(reader.problems);
     }
     let table = reader.toml_table(document.get_ref(), "", 0);

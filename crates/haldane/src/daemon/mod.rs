@@ -1,8 +1,27 @@
-//! The running canary.
+//! The running canary: wires the crates together, starts in the safe order, and ends without losing anything.
+//!
+//! Start: configuration, ports, privileges dropped, store, runtime, decoys, sinks. End, within five seconds: no new
+//! connections, sessions hang up, the store takes what they reported, sinks finish what is under way.
+
+pub mod certificates;
+pub mod decoys;
+pub mod kinds;
+pub mod operations;
+pub mod outlets;
+pub mod privileges;
+mod watch;
 
 use std::{fmt, path::PathBuf, process::ExitCode};
 
-use crate::config::Source;
+use haldane_net::Total;
+use haldane_store::Store;
+use tracing::{error, info, warn};
+
+use self::{
+    decoys::{Failed, Prepared, Sockets, prepare},
+    watch::Canary,
+};
+use crate::config::{Config, Problems, Source, Surroundings, keeper};
 
 /// What the command line says about a run.
 #[derive(Default)]
@@ -27,8 +46,167 @@ impl fmt::Debug for Options {
     }
 }
 
+/// Exit code for a wrong configuration (EX_CONFIG of sysexits.h).
+pub const WRONG_CONFIGURATION: u8 = 78;
+
+/// Descriptors that are not for connections: the store, sinks, listeners, logs.
+const DESCRIPTORS_KEPT: usize = 128;
+/// Connections served at once, however many descriptors there are: each costs memory, too.
+const MOST_CONNECTIONS: usize = 65_536;
+
+/// Why the canary could not start.
+#[derive(Debug, thiserror::Error)]
+enum Error {
+    #[error("{0}")]
+    Configuration(#[from] Problems),
+    #[error(transparent)]
+    Privileges(#[from] privileges::Error),
+    #[error("the state folder {0} cannot be made")]
+    StateFolder(PathBuf, #[source] std::io::Error),
+    #[error("the store cannot be opened")]
+    Store(#[from] haldane_store::Error),
+    #[error("the runtime cannot be started")]
+    Runtime(#[source] std::io::Error),
+    #[error("no service could be started")]
+    NoService,
+}
+
 /// Runs the canary until it is told to stop.
 pub fn run(options: Options) -> ExitCode {
-    tracing::error!(?options, "not built yet");
-    ExitCode::FAILURE
+    log_to_stderr();
+    match start(options) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Error::Configuration(problems)) => {
+            complain(&format!("{problems}\nThe configuration is wrong; nothing was started.\n"));
+            ExitCode::from(WRONG_CONFIGURATION)
+        }
+        Err(error) => {
+            let mut text = format!("error: {error}");
+            let mut cause = std::error::Error::source(&error);
+            while let Some(error) = cause {
+                text.push_str(&format!(": {error}"));
+                cause = error.source();
+            }
+            complain(&format!("{text}\n"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Our own operation only, a dozen lines at start and stop; what peers do is in the events. `HALDANE_LOG` sets
+/// the level (`error` to `trace`).
+fn log_to_stderr() {
+    use std::io::IsTerminal;
+    let level = std::env::var("HALDANE_LOG").ok().and_then(|level| level.parse().ok());
+    let subscriber = tracing_subscriber::fmt()
+        .with_max_level(level.unwrap_or(tracing::Level::INFO))
+        .with_target(false)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(std::io::stderr);
+    // A test in this process may have set one already.
+    subscriber.try_init().ok();
+}
+
+fn complain(text: &str) {
+    // With stderr closed there is nobody to tell.
+    std::io::Write::write_all(&mut anstream::stderr(), text.as_bytes()).ok();
+}
+
+fn start(mut options: Options) -> Result<(), Error> {
+    let around = Surroundings::here(options.state_folder.clone());
+    let mut config = Config::load(&options.config, &around)?;
+    for warning in &config.warnings {
+        complain(&format!("{warning}\n"));
+    }
+    let state_folder = config.state_folder.clone();
+    make_folder(&state_folder)?;
+    make_folder(&config.store.folder)?;
+    let descriptors = privileges::raise_descriptor_limit();
+
+    let mut failed = Vec::new();
+    let mut idle = Sockets::new();
+    let keep = keeper(&state_folder, true);
+    let services = std::mem::take(&mut config.services);
+    let bait = watch::checker(&services);
+    let wanted = services.len();
+    let prepared: Vec<Prepared> = services
+        .into_iter()
+        .filter_map(|service| prepare(service, &mut idle, &state_folder, keep.as_ref(), &mut failed))
+        .collect();
+    if prepared.is_empty() && wanted > 0 {
+        failed.iter().for_each(report_failed);
+        return Err(Error::NoService);
+    }
+    let dropped = drop_privileges(&options, &config)?;
+
+    let canary = Canary::new(config, bait, options.config.clone(), around)?;
+    let workers = std::thread::available_parallelism().map_or(2, usize::from).min(4);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(workers)
+        // A worker's deepest stack is that of a key exchange; the default of 2 MiB is only reserved, not used.
+        .enable_all()
+        .build()
+        .map_err(Error::Runtime)?;
+    failed.iter().for_each(report_failed);
+    let most = descriptors.saturating_sub(DESCRIPTORS_KEPT).clamp(16, MOST_CONNECTIONS);
+    let ready = options.ready.take();
+    runtime.block_on(canary.run(prepared, failed, dropped, Total::new, most, ready));
+    // A sink's blocking call may hang; the store has what it did not send.
+    runtime.shutdown_timeout(std::time::Duration::from_millis(200));
+    Ok(())
+}
+
+fn report_failed(failed: &Failed) {
+    error!(service = failed.service, "not started: {}", failed.why);
+}
+
+fn make_folder(folder: &std::path::Path) -> Result<(), Error> {
+    use std::os::unix::fs::DirBuilderExt;
+    let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder);
+    made.map_err(|error| Error::StateFolder(folder.to_owned(), error))
+}
+
+/// Becomes who was asked for; root without a wish becomes nobody in particular.
+fn drop_privileges(options: &Options, config: &Config) -> Result<Option<privileges::Identity>, Error> {
+    let user = options.user.as_deref().or(config.user.as_deref());
+    let group = options.group.as_deref().or(config.group.as_deref());
+    let root = rustix::process::geteuid().is_root();
+    let wanted = match privileges::wanted(user, group)? {
+        Some(identity) => Some(identity),
+        None if root && !options.allow_root => Some(privileges::unprivileged()),
+        None => None,
+    };
+    match wanted {
+        Some(identity) if root => {
+            let folders = [config.state_folder.as_path(), config.store.folder.as_path()];
+            privileges::become_identity(identity, &folders)?;
+            info!(uid = identity.uid, gid = identity.gid, "privileges dropped");
+            Ok(Some(identity))
+        }
+        Some(identity) if identity.uid != rustix::process::getuid().as_raw() => {
+            Err(privileges::Error::NotRoot.into())
+        }
+        _ => {
+            if root {
+                warn!("running as root: whoever breaks in has the machine");
+            } else {
+                privileges::no_more()?;
+            }
+            Ok(None)
+        }
+    }
+}
+
+/// The store of that configuration.
+fn open_store(
+    config: &Config,
+    process: Box<dyn FnMut(&mut haldane_core::Event) + Send>,
+) -> Result<Store, haldane_store::Error> {
+    let options = haldane_store::Options {
+        folder: config.store.folder.clone(),
+        keep_for: config.store.keep_for,
+        max_size: config.store.max_size,
+        durable: config.store.durable,
+    };
+    Store::open(options, crate::kinds::table(), process)
 }

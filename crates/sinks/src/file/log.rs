@@ -207,3 +207,81 @@ fn ends_within_a_line(path: &Path, size: u64) -> bool {
     });
     read.is_ok() && byte != *b"\n"
 }
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use jiff::ToSpan;
+
+    use super::{super::rotation::When, *};
+
+    thread_local! {
+        static HOURS: Cell<i64> = const { Cell::new(0) };
+    }
+
+    /// Hours after midnight of a day that has not come yet, so that what the file system says is older.
+    fn clock() -> Timestamp {
+        let begin: Timestamp = "2200-01-01T00:00:00Z".parse().unwrap();
+        begin.checked_add(HOURS.get().hours()).unwrap()
+    }
+
+    fn listed(folder: &Path) -> Vec<(String, String)> {
+        let entry = |entry: io::Result<fs::DirEntry>| {
+            let path = entry.unwrap().path();
+            let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+            (name, fs::read_to_string(path).unwrap())
+        };
+        let mut listed: Vec<_> = fs::read_dir(folder).unwrap().map(entry).collect();
+        listed.sort();
+        listed
+    }
+
+    #[test]
+    fn a_file_is_renamed_by_date_and_the_oldest_are_deleted() {
+        let folder = std::env::temp_dir().join(format!("haldane-rotation-{}", std::process::id()));
+        let _ = fs::remove_dir_all(&folder);
+        fs::create_dir_all(&folder).unwrap();
+        fs::write(folder.join("a.log.1999-01-01"), "old\n").unwrap();
+        fs::write(folder.join("a.log.txt"), "another's\n").unwrap();
+        let rotation = Rotation { size: 0, when: When::parse("midnight", 1), keep: 2, utc: true };
+        let mut log = Log { clock, ..Log::new(folder.join("a.log"), false, rotation) };
+        let mut put = |hours: i64, line: &str| {
+            HOURS.set(hours);
+            assert_eq!(log.put(&[format!("{line}\n")]), (1, Ok(())));
+        };
+        put(1, "a");
+        put(23, "b");
+        put(24, "c");
+        // Nothing was written for days: the file has the date of what is in it.
+        put(100, "d");
+        put(101, "e");
+        put(125, "f");
+        let is = |name: &str, text: &str| (name.to_owned(), text.to_owned());
+        let expected = [
+            is("a.log", "f\n"),
+            is("a.log.2200-01-02", "c\n"),
+            is("a.log.2200-01-05", "d\ne\n"),
+            is("a.log.txt", "another's\n"),
+        ];
+        assert_eq!(listed(&folder), expected);
+        fs::remove_dir_all(folder).unwrap();
+    }
+
+    #[test]
+    fn a_date_that_is_taken_gets_a_number() {
+        let folder = std::env::temp_dir().join(format!("haldane-taken-{}", std::process::id()));
+        let _ = fs::remove_dir_all(&folder);
+        fs::create_dir_all(&folder).unwrap();
+        fs::write(folder.join("a.log.2200-01-01"), "evidence\n").unwrap();
+        let rotation = Rotation { size: 0, when: When::parse("midnight", 1), keep: 0, utc: true };
+        let mut log = Log { clock, ..Log::new(folder.join("a.log"), false, rotation) };
+        for hours in [1, 25] {
+            HOURS.set(hours);
+            assert_eq!(log.put(&[format!("{hours}\n")]), (1, Ok(())));
+        }
+        let names: Vec<_> = listed(&folder).into_iter().map(|(name, _)| name).collect();
+        assert_eq!(names, ["a.log", "a.log.2200-01-01", "a.log.2200-01-01.1"]);
+        fs::remove_dir_all(folder).unwrap();
+    }
+}

@@ -5,7 +5,6 @@
 //! cannot have read is sent again; one that takes a message and loses it is not.
 
 mod message;
-mod tls;
 mod wire;
 
 use std::{io, net::IpAddr, path::PathBuf, time::Duration};
@@ -16,7 +15,11 @@ use rustls::pki_types::ServerName;
 use tokio::time::Instant;
 use wire::{Host, Receiver, Wire};
 
-use crate::{Failure, Sender, Sink, encode::Layout};
+use crate::{
+    Failure, Sender, Sink,
+    encode::Layout,
+    trust::{self, Trust},
+};
 
 /// A syslog daemon.
 #[derive(Debug)]
@@ -61,7 +64,8 @@ impl Sink for Syslog {
         let outcome = self.send(batch).await;
         outcome.map_err(|error| {
             self.wire = None;
-            Failure::later(format!("cannot send to syslog at {}: {error}", self.receiver))
+            let why = trust::advice(&error, "ca").unwrap_or_else(|| error.to_string());
+            Failure::later(format!("cannot send to syslog at {}: {why}", self.receiver))
         })
     }
 
@@ -124,10 +128,7 @@ fn receiver(section: &mut Section<'_>) -> Receiver {
         &["auto", "unix", "udp", "tcp", "tls"],
         "How to reach it: unix, udp, tcp, tls or auto (unix for a path, else udp).",
     );
-    let ca = section.path("ca", "A PEM file with authorities to trust besides the system's; for tls.");
-    let certificate =
-        section.path("certificate", "A PEM file with our own certificate, if the receiver wants one.");
-    let key = section.path("key", "A PEM file with the key to that certificate.");
+    let trust = Trust::configure(section);
     let server_name =
         section.optional("server_name", "The name in the receiver's certificate, if not its host's.");
     let is_path = address.starts_with('/');
@@ -145,14 +146,10 @@ fn receiver(section: &mut Section<'_>) -> Receiver {
     if transport != "tls" {
         return if transport == "tcp" { Receiver::Tcp(host) } else { Receiver::Udp(host) };
     }
-    let own = certificate.as_deref().zip(key.as_deref());
-    if own.is_none() && (certificate.is_some() || key.is_some()) {
-        section.invalid("certificate", "expected both certificate and key, or neither");
-    }
     let name = ServerName::try_from(server_name.unwrap_or_else(|| host.name.clone()));
-    match (tls::client(&tls::Files { ca: ca.as_deref(), own }), name) {
+    match (trust.config(), name) {
         (Ok(config), Ok(name)) => return Receiver::Tls(host, name, config),
-        (Err((key, expected)), _) => section.invalid(key, expected),
+        (Err(why), _) => section.invalid("transport", format!("expected one other than tls: {why}")),
         (_, Err(_)) => section.invalid("server_name", "expected a host's name or address"),
     }
     Receiver::Tcp(host)

@@ -1,0 +1,102 @@
+//! `haldane test-alert`: one event, sent now, with what came of it.
+
+use std::{collections::BTreeMap, process::ExitCode, sync::Arc, time::SystemTime};
+
+use clap::Args;
+use haldane_core::{Class, Event, Honeycred, Kind, Record, Severity, Value, section::nearest};
+use uuid::Uuid;
+
+use super::{Place, complain, fail, say, wrong_configuration};
+use crate::config::{Config, SinkConfig};
+
+/// A test, asked for by the operator.
+pub static TEST: Kind =
+    Kind::new(39190, "haldane.test", Class::Operational, Severity::High, "Test alert, sent by hand");
+
+/// Its options.
+#[derive(Debug, Args)]
+pub(super) struct TestAlert {
+    #[command(flatten)]
+    place: Place,
+    /// The sink to test, by the name of its section; all if left out.
+    sink: Option<String>,
+}
+
+impl TestAlert {
+    pub(super) fn run(self) -> ExitCode {
+        let config = match Config::load(&self.place.source(), &self.place.looking()) {
+            Ok(config) => config,
+            Err(problems) => return wrong_configuration(&problems),
+        };
+        config.warnings.iter().for_each(complain);
+        let names: Vec<String> = config.sinks.iter().map(|sink| sink.name.clone()).collect();
+        let wanted = |sink: &SinkConfig| self.sink.as_ref().is_none_or(|name| *name == sink.name);
+        let chosen: Vec<SinkConfig> = config.sinks.into_iter().filter(wanted).collect();
+        match &self.sink {
+            _ if !chosen.is_empty() => {}
+            None => {
+                return fail(format!("{}: no sink is configured: there is nothing to test", config.origin));
+            }
+            Some(name) => {
+                let near = nearest(name, names.iter().map(String::as_str));
+                let near = near.map(|word| format!(" (did you mean \"{word}\"?)")).unwrap_or_default();
+                return fail(format!("no sink is called {name:?}{near}; there are: {}", names.join(", ")));
+            }
+        }
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let record = Record { seq: 0, event: Arc::new(event(&config.host.node_id)) };
+        match runtime {
+            Ok(runtime) => runtime.block_on(deliver(chosen, &record)),
+            Err(error) => fail(format!("cannot start: {error}")),
+        }
+    }
+}
+
+/// Sends it through each, one after the other.
+async fn deliver(sinks: Vec<SinkConfig>, record: &Record) -> ExitCode {
+    let mut code = ExitCode::SUCCESS;
+    for mut sink in sinks {
+        let name = format!("{} ({})", sink.name, sink.entry.name);
+        say(format!("{name}: sending, for at most {} s …", sink.delivery.timeout.as_secs_f32()));
+        let batch = std::slice::from_ref(record);
+        match tokio::time::timeout(sink.delivery.timeout, sink.sink.once(batch)).await {
+            Ok(Ok(())) => {
+                say(format!("{name}: delivered"));
+            }
+            Ok(Err(failure)) => {
+                complain(format!("{name}: failed: {failure}"));
+                code = ExitCode::FAILURE;
+            }
+            Err(_) => {
+                complain(format!("{name}: failed: no answer in time"));
+                code = ExitCode::FAILURE;
+            }
+        }
+    }
+    code
+}
+
+fn event(node: &str) -> Event {
+    let message =
+        format!("This is a test from {node}. Nobody touched a decoy; alerts arrive as this one did.");
+    Event {
+        id: Uuid::now_v7(),
+        service: "haldane".into(),
+        session: Uuid::nil(),
+        peer: None,
+        at: now(),
+        kind: &TEST,
+        severity: TEST.severity,
+        login: None,
+        fields: BTreeMap::from([("msg".into(), Value::from(message))]),
+        tls: None,
+        ignored: false,
+        honeycred: Honeycred::None,
+        incident: None,
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the command line has no session to be replayed")]
+pub(super) fn now() -> SystemTime {
+    SystemTime::now()
+}

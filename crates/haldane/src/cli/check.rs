@@ -1,0 +1,62 @@
+//! `haldane check`: is the configuration right, can it run here, and how are the sinks?
+
+use std::process::ExitCode;
+
+use clap::Args;
+use haldane_core::{Problem, peer::Transport};
+
+use super::{Place, complain, say, wrong_configuration};
+use crate::config::{Config, ServiceConfig};
+
+/// Its options.
+#[derive(Debug, Args)]
+pub(super) struct Check {
+    #[command(flatten)]
+    place: Place,
+    /// Show how each sink is, and what its receiver refused for good.
+    #[arg(long)]
+    sinks: bool,
+}
+
+impl Check {
+    pub(super) fn run(self) -> ExitCode {
+        let config = match Config::load(&self.place.source(), &self.place.looking()) {
+            Ok(config) => config,
+            Err(problems) => return wrong_configuration(&problems),
+        };
+        config.warnings.iter().for_each(complain);
+        config.services.iter().filter_map(low_ports).for_each(complain);
+        let count = |number: usize, what: &str| match number {
+            1 => format!("1 {what}"),
+            number => format!("{number} {what}s"),
+        };
+        let (services, sinks) = (count(config.services.len(), "service"), count(config.sinks.len(), "sink"));
+        let said = say(format!("{}: configuration is good: {services}, {sinks}", config.origin));
+        match self.sinks {
+            true => super::events::sinks(&config),
+            false => said,
+        }
+    }
+}
+
+/// A remark about ports that this user may not bind.
+fn low_ports(service: &ServiceConfig) -> Option<Problem> {
+    let allowed = caps::has_cap(None, caps::CapSet::Effective, caps::Capability::CAP_NET_BIND_SERVICE);
+    let first = std::fs::read_to_string("/proc/sys/net/ipv4/ip_unprivileged_port_start");
+    let first: u16 = first.ok().and_then(|text| text.trim().parse().ok()).unwrap_or(1024);
+    let low = service.endpoints.iter().find(|endpoint| endpoint.address.port() < first)?;
+    if allowed.unwrap_or(false) {
+        return None;
+    }
+    let place = service.table.get("port").map(|item| item.node.place.clone());
+    let key = match service.table.get("port") {
+        Some(item) => item.written.clone(),
+        None => format!("{}.port", service.table.name),
+    };
+    let transport = if low.transport == Transport::Udp { "UDP" } else { "TCP" };
+    let message = format!(
+        "{transport} port {} needs root (or CAP_NET_BIND_SERVICE), which this user is not",
+        low.address.port()
+    );
+    Some(Problem::warning(place, key, message))
+}

@@ -1,0 +1,150 @@
+//! The certificates that decoys show: the operator's, or made, kept, and renewed before they end.
+
+use std::{
+    fs,
+    io::Write,
+    os::unix::fs::OpenOptionsExt,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use haldane_core::Keep;
+use haldane_net::report::System;
+use haldane_tls::{Acceptor, Identity, Names};
+
+use crate::config::TlsSettings;
+
+/// A self-made certificate that ends sooner than this is replaced.
+const RENEWAL: Duration = Duration::from_secs(30 * 86_400);
+/// A new certificate claims an age up to this: not every canary's is as old as its installation.
+const OLDEST: u32 = 400;
+
+/// Where a service's identity comes from, so that it can be had again when it ends.
+#[derive(Debug)]
+pub struct Certificate {
+    settings: TlsSettings,
+    /// What is in use.
+    pub acceptor: Acceptor,
+}
+
+impl Certificate {
+    /// Loads the service's identity, or makes and keeps it.
+    ///
+    /// # Errors
+    /// In words for the operator, with the path.
+    pub fn load(settings: &TlsSettings, state_folder: &Path, keep: &dyn Keep) -> Result<Self, String> {
+        let identity = identity(settings, state_folder, keep)?;
+        let acceptor = Acceptor::new(&identity).map_err(|error| match &settings.certificate {
+            Some(path) => format!("{} and its key do not fit together: {error}", path.display()),
+            None => error.to_string(),
+        })?;
+        Ok(Self { settings: settings.clone(), acceptor })
+    }
+
+    /// Looks whether the identity ends soon, and replaces it if it was made here. An operator's certificate is
+    /// read again, so that a renewed file is taken up. `Ok(true)`: another one is shown from now on.
+    ///
+    /// # Errors
+    /// In words for the operator; the old one stays.
+    pub fn renew(&self, state_folder: &Path, keep: &dyn Keep) -> Result<bool, String> {
+        let current = identity(&self.settings, state_folder, keep)?;
+        self.acceptor.renew_if_other(&current).map_err(|error| error.to_string())
+    }
+}
+
+fn identity(settings: &TlsSettings, state_folder: &Path, keep: &dyn Keep) -> Result<Identity, String> {
+    match (&settings.certificate, &settings.key) {
+        (Some(certificate), Some(key)) => from_files(certificate, key, &settings.domain_name),
+        _ => kept(&settings.domain_name, state_folder, keep),
+    }
+}
+
+fn from_files(certificate: &Path, key: &Path, domain: &str) -> Result<Identity, String> {
+    let missing = |path: &Path| !path.exists();
+    if missing(certificate) && missing(key) {
+        let made = made(domain)?;
+        write(certificate, 0o644, &pem(made.certificate_pem())?)?;
+        write(key, 0o600, &pem(made.key_pem())?)?;
+        return Ok(made);
+    }
+    let identity = read(certificate, key)?;
+    if identity.is_self_signed() && identity.ends_within(RENEWAL) {
+        let made = made(domain)?;
+        // Only what this program may write is what it made; another's expired certificate is still a decoy's.
+        if write(key, 0o600, &pem(made.key_pem())?).is_ok() {
+            write(certificate, 0o644, &pem(made.certificate_pem())?)?;
+            return Ok(made);
+        }
+    }
+    Ok(identity)
+}
+
+fn kept(domain: &str, state_folder: &Path, keep: &dyn Keep) -> Result<Identity, String> {
+    let name = format!("{}.pem", file_name(domain).display());
+    let mut make = || {
+        let made = made(domain)?;
+        let mut both = pem(made.certificate_pem())?;
+        both.extend(pem(made.key_pem())?);
+        Ok(both)
+    };
+    let path = state_folder.join(&name);
+    let read = |both: Vec<u8>| {
+        Identity::from_pem(&both, &both)
+            .map_err(|error| format!("{} is not a certificate with its key: {error}", path.display()))
+    };
+    let identity = read(keep.keep(None, &name, &mut make)?)?;
+    if !identity.ends_within(RENEWAL) {
+        return Ok(identity);
+    }
+    fs::remove_file(&path).map_err(|error| format!("{} cannot be replaced: {error}", path.display()))?;
+    read(keep.keep(None, &name, &mut make)?)
+}
+
+fn made(domain: &str) -> Result<Identity, String> {
+    let mut random = [0; 4];
+    haldane_core::session::Random::fill(&mut System, &mut random);
+    let days = u32::from_be_bytes(random).checked_rem(OLDEST).unwrap_or_default();
+    let age = Duration::from_secs(
+        u64::from(days).saturating_mul(86_400).saturating_add(u64::from(days).saturating_mul(211)),
+    );
+    let names = Names { common: domain.to_owned() };
+    Identity::self_signed(&names, age).map_err(|error| format!("cannot make a certificate: {error}"))
+}
+
+fn pem(pem: Result<Vec<u8>, impl std::fmt::Display>) -> Result<Vec<u8>, String> {
+    pem.map_err(|error| error.to_string())
+}
+
+fn read(certificate: &Path, key: &Path) -> Result<Identity, String> {
+    let read =
+        |path: &Path| fs::read(path).map_err(|error| format!("{} cannot be read: {error}", path.display()));
+    let (certificates, secret) = (read(certificate)?, read(key)?);
+    Identity::from_pem(&certificates, &secret).map_err(|error| {
+        format!(
+            "{} and {} are not a certificate with its key (PEM): {error}",
+            certificate.display(),
+            key.display()
+        )
+    })
+}
+
+fn write(path: &Path, mode: u32, content: &[u8]) -> Result<(), String> {
+    let failed = |error: std::io::Error| format!("{} cannot be written: {error}", path.display());
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder).map_err(failed)?;
+    }
+    let mut file = fs::OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(mode)
+        .open(path)
+        .map_err(failed)?;
+    file.write_all(content).map_err(failed)
+}
+
+/// A domain as the name of a file.
+fn file_name(domain: &str) -> PathBuf {
+    let safe = |c: char| if c.is_ascii_alphanumeric() || c == '-' || c == '_' { c } else { '_' };
+    PathBuf::from(format!("tls-{}", domain.chars().map(safe).collect::<String>()))
+}

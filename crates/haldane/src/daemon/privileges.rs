@@ -1,0 +1,191 @@
+//! Gives up what is not needed once the ports are bound.
+
+use std::{
+    fs, io,
+    os::unix::fs::{MetadataExt, chown},
+    path::{Path, PathBuf},
+};
+
+use caps::CapSet;
+use rustix::{
+    process::{Gid, Uid, getuid},
+    thread,
+};
+
+/// Whom to become.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Identity {
+    /// The user's number.
+    pub uid: u32,
+    /// The group's number.
+    pub gid: u32,
+}
+
+/// Why privileges could not be given up. The program does not go on then.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Not in `/etc/passwd`, and not a number.
+    #[error("there is no user \"{0}\"")]
+    NoUser(String),
+    /// Not in `/etc/group`, and not a number.
+    #[error("there is no group \"{0}\"")]
+    NoGroup(String),
+    /// Only root becomes somebody else.
+    #[error("only root can change to another user")]
+    NotRoot,
+    /// A folder could not be made the new user's.
+    #[error("cannot give {path} to uid {uid}")]
+    Folder {
+        /// Which.
+        path: PathBuf,
+        /// To whom.
+        uid: u32,
+        /// Why.
+        source: io::Error,
+    },
+    /// The system refused.
+    #[error("cannot give up {what}")]
+    System {
+        /// What.
+        what: &'static str,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+/// Who was asked for, by name or number; without a group, the user's own. `None`: nobody was asked for.
+///
+/// # Errors
+/// There is no such user or group.
+pub fn wanted(user: Option<&str>, group: Option<&str>) -> Result<Option<Identity>, Error> {
+    let (passwd, groups) = (read("/etc/passwd"), read("/etc/group"));
+    let user =
+        user.map(|user| find_user(user, &passwd).ok_or_else(|| Error::NoUser(user.into()))).transpose()?;
+    let group = group
+        .map(|group| find_group(group, &groups).ok_or_else(|| Error::NoGroup(group.into())))
+        .transpose()?;
+    Ok(match (user, group) {
+        (Some((uid, own)), group) => Some(Identity { uid, gid: group.or(own).unwrap_or(uid) }),
+        (None, Some(gid)) => Some(Identity { uid: getuid().as_raw(), gid }),
+        (None, None) => None,
+    })
+}
+
+/// Whom root becomes if nobody was asked for: the user `haldane` if there is one, else `nobody`.
+pub fn unprivileged() -> Identity {
+    let passwd = read("/etc/passwd");
+    let found = ["haldane", "nobody"].into_iter().find_map(|name| find_user(name, &passwd));
+    // 65534: the kernel's overflow user and group.
+    let (uid, gid) = found.unwrap_or((65_534, Some(65_534)));
+    Identity { uid, gid: gid.unwrap_or(uid) }
+}
+
+fn read(path: &str) -> String {
+    fs::read_to_string(path).unwrap_or_default()
+}
+
+/// `name:password:uid:gid:…` (passwd(5)).
+fn find_user(user: &str, passwd: &str) -> Option<(u32, Option<u32>)> {
+    let entries = passwd.lines().filter_map(|line| {
+        let mut fields = line.split(':');
+        let name = fields.next()?;
+        let uid: u32 = fields.nth(1)?.parse().ok()?;
+        Some((name, uid, fields.next()?.parse().ok()))
+    });
+    let number = user.parse().ok();
+    let found = entries.into_iter().find(|(name, uid, _)| *name == user || Some(*uid) == number);
+    found.map(|(_, uid, gid)| (uid, gid)).or_else(|| number.map(|uid| (uid, None)))
+}
+
+/// `name:password:gid:…` (group(5)).
+fn find_group(group: &str, groups: &str) -> Option<u32> {
+    let found = groups.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        let name = fields.next()?;
+        let gid = fields.nth(1)?.parse().ok()?;
+        (name == group).then_some(gid)
+    });
+    found.or_else(|| group.parse().ok())
+}
+
+/// Becomes that identity for good, with those folders (and what is in them) its own, and no capability left.
+/// Must be called while there is one thread: the system calls act on the calling one.
+///
+/// # Errors
+/// Anything that keeps it from being complete.
+pub fn become_identity(identity: Identity, folders: &[&Path]) -> Result<(), Error> {
+    if !getuid().is_root() {
+        return Err(Error::NotRoot);
+    }
+    for folder in folders {
+        give(folder, identity)?;
+    }
+    let failed = |what| move |source: rustix::io::Errno| Error::System { what, source: source.into() };
+    caps::clear(None, CapSet::Bounding).ok();
+    let gid = Gid::from_raw(identity.gid);
+    let uid = Uid::from_raw(identity.uid);
+    thread::set_thread_groups(&[gid]).map_err(failed("the supplementary groups"))?;
+    thread::set_thread_res_gid(gid, gid, gid).map_err(failed("the group"))?;
+    thread::set_thread_res_uid(uid, uid, uid).map_err(failed("the user"))?;
+    if identity.uid != 0 && thread::set_thread_uid(Uid::ROOT).is_ok() {
+        let source = io::Error::other("it can be taken back");
+        return Err(Error::System { what: "root", source });
+    }
+    no_more()
+}
+
+/// Gives up all capabilities, and the way to new ones.
+///
+/// # Errors
+/// The system refused.
+pub fn no_more() -> Result<(), Error> {
+    for set in [CapSet::Ambient, CapSet::Inheritable, CapSet::Effective, CapSet::Permitted] {
+        caps::clear(None, set)
+            .map_err(|error| Error::System { what: "capabilities", source: io::Error::other(error) })?;
+    }
+    thread::set_no_new_privs(true)
+        .map_err(|source| Error::System { what: "new privileges", source: source.into() })
+}
+
+/// Files of other users are left alone: a folder that others share is not taken from them.
+fn give(folder: &Path, identity: Identity) -> Result<(), Error> {
+    let failed = |path: &Path| {
+        let path = path.to_owned();
+        move |source| Error::Folder { path, uid: identity.uid, source }
+    };
+    chown(folder, Some(identity.uid), Some(identity.gid)).map_err(failed(folder))?;
+    for entry in fs::read_dir(folder).map_err(failed(folder))?.flatten() {
+        let path = entry.path();
+        let Ok(metadata) = entry.metadata() else { continue };
+        if metadata.is_file() && metadata.uid() == 0 {
+            chown(&path, Some(identity.uid), Some(identity.gid)).map_err(failed(&path))?;
+        }
+    }
+    Ok(())
+}
+
+/// Lets the process open as many descriptors as it may; returns how many that is.
+pub fn raise_descriptor_limit() -> usize {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum }).ok();
+    let current = getrlimit(Resource::Nofile).current.unwrap_or(1 << 20);
+    usize::try_from(current).unwrap_or(1 << 20)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PASSWD: &str =
+        "root:x:0:0:root:/root:/bin/bash\nhaldane:x:990:980::/var/lib/haldane:/usr/sbin/nologin\n";
+
+    #[test]
+    fn users_are_found_by_name_and_by_number_and_numbers_need_no_entry() {
+        assert_eq!(find_user("haldane", PASSWD), Some((990, Some(980))));
+        assert_eq!(find_user("990", PASSWD), Some((990, Some(980))));
+        assert_eq!(find_user("1234", PASSWD), Some((1234, None)));
+        assert_eq!(find_user("eve", PASSWD), None);
+        assert_eq!(find_group("adm", "root:x:0:\nadm:x:4:\n"), Some(4));
+    }
+}

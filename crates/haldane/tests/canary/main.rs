@@ -1,0 +1,18 @@
+//! The real binary, with real clients and real receivers.
+//!
+//! [`fixture`] starts a canary on free ports of loopback and waits for its events; each other module is a theme.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    clippy::as_conversions,
+    clippy::print_stdout,
+    clippy::disallowed_methods,
+    unreachable_pub,
+    reason = "a test may panic, and tell why it was skipped"
+)]
+
+mod fixture;
+mod lifecycle;

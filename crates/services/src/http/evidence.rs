@@ -1,0 +1,144 @@
+//! A request as an event: which kind it is, and everything it revealed.
+
+use std::time::SystemTime;
+
+use haldane_core::{Login, Severity, Sighting, Untrusted, Value};
+
+use super::{
+    EXPLOIT, FORM, LOGIN, MALFORMED, METHOD, PAGE, PROBE, REDIRECT, REQUEST, Server,
+    answer::Route,
+    exploit, login,
+    request::{Head, split_port},
+};
+
+/// Bytes of the header that are kept in an event.
+const HEADER: usize = 16 * 1024;
+
+/// A request on its way to an answer.
+#[derive(Debug)]
+pub(super) struct Exchange {
+    pub(super) head: Head,
+    pub(super) route: Route,
+    /// The connection closes behind it, whatever the client wants.
+    pub(super) close: bool,
+    /// What became of its body, if that was not whole.
+    pub(super) broken: Option<&'static str>,
+    body: Vec<u8>,
+    size: u64,
+    reported: bool,
+}
+
+impl Exchange {
+    pub(super) fn new(head: Head, route: Route) -> Self {
+        Self { head, route, close: false, broken: None, body: Vec::new(), size: 0, reported: false }
+    }
+
+    /// Takes a piece of the body. Returns whether that is all of it that is kept, and not reported yet.
+    pub(super) fn take(&mut self, data: &[u8]) -> bool {
+        self.size = self.size.saturating_add(u64::try_from(data.len()).unwrap_or(u64::MAX));
+        let room = Untrusted::MAX.saturating_sub(self.body.len());
+        self.body.extend_from_slice(data.get(..room).unwrap_or(data));
+        self.body.len() >= Untrusted::MAX && !self.reported
+    }
+
+    pub(super) fn unreported(&self) -> bool {
+        !self.reported
+    }
+
+    /// The event of this request.
+    pub(super) fn seen(&mut self, server: &Server, _now: SystemTime) -> Sighting {
+        self.reported = true;
+        let head = &self.head;
+        let login = login::of_content(head, &self.body).or_else(|| login::of_field(head));
+        let exploit = exploit::exploit(head, &self.body);
+        let probe = exploit::probe(head, &self.body);
+        let page = self.route == Route::Page;
+        let on_page = head.path == b"/index.html";
+        let root = matches!(&self.route, Route::Moved(302, _));
+        let kind = match head.method.as_slice() {
+            b"GET" if page => &PAGE,
+            b"POST" if page => &FORM,
+            _ if on_page && server.log_methods => &METHOD,
+            _ if root && server.log_redirect => &REDIRECT,
+            _ if login.is_some() => &LOGIN,
+            _ if exploit.is_some() => &EXPLOIT,
+            _ if probe.is_some() => &PROBE,
+            _ if self.broken.is_some() => &MALFORMED,
+            _ => &REQUEST,
+        };
+        let severe = login.is_some() || exploit.is_some();
+        let severity = if severe { kind.severity.max(Severity::High) } else { kind.severity };
+        let mut seen = self.facts(Sighting::of(kind), server);
+        seen = with(seen.severity(severity), login);
+        for (key, name) in [("exploit", exploit), ("probe", probe), ("why", self.broken)] {
+            if let Some(name) = name {
+                seen = seen.with(key, name);
+            }
+        }
+        if self.size > 0 {
+            seen = seen.with("body", self.body.as_slice()).with("body_size", self.size);
+        }
+        seen
+    }
+
+    /// The event of a request that breaks the grammar. `line`: where it does.
+    pub(super) fn malformed(&self, server: &Server, why: &'static str, line: &[u8]) -> Sighting {
+        let head = &self.head;
+        let login = login::of_field(head).or_else(|| login::of_content(head, b""));
+        let exploit = exploit::exploit(head, line);
+        let probe = exploit::probe(head, line).filter(|_| !head.method.is_empty());
+        let kind = match (&login, exploit, probe) {
+            (Some(_), ..) => &LOGIN,
+            (_, Some(_), _) => &EXPLOIT,
+            (.., Some(_)) => &PROBE,
+            _ => &MALFORMED,
+        };
+        let mut seen = with(self.facts(Sighting::of(kind), server), login).with("why", why);
+        for (key, name) in [("exploit", exploit), ("probe", probe)] {
+            if let Some(name) = name {
+                seen = seen.with(key, name);
+            }
+        }
+        if line.is_empty() { seen } else { seen.with("line", line) }
+    }
+
+    fn facts(&self, mut seen: Sighting, server: &Server) -> Sighting {
+        let head = &self.head;
+        if head.method.is_empty() {
+            return seen;
+        }
+        seen = seen.with("method", head.method.as_slice()).with("path", head.path.as_slice());
+        if let Some(query) = &head.query {
+            seen = seen.with("query", query.as_slice());
+        }
+        if head.authority.is_some() {
+            seen = seen.with("target", head.target.as_slice());
+        }
+        let version = if head.protocol.is_empty() { &b"HTTP/0.9"[..] } else { head.protocol.as_slice() };
+        seen = seen.with("version", version);
+        if let Some(host) = head.host() {
+            seen = seen.with("hostname", split_port(host).0);
+        }
+        if let Some(agent) = head.field("User-Agent") {
+            seen = seen.with("user_agent", agent);
+        }
+        if matches!(self.route, Route::Page) || head.path == b"/index.html" {
+            seen = seen.with("skin", server.site.skin.as_str());
+        }
+        let mut room = HEADER;
+        let mut lines: Vec<Value> = Vec::new();
+        for field in &head.fields {
+            let kept = field.line.get(..room).unwrap_or(&field.line);
+            room = room.saturating_sub(kept.len());
+            lines.push(kept.into());
+        }
+        if lines.is_empty() { seen } else { seen.with("headers", Value::List(lines)) }
+    }
+}
+
+fn with(seen: Sighting, login: Option<Login>) -> Sighting {
+    match login {
+        Some(login) => seen.login(login),
+        None => seen,
+    }
+}

@@ -1,0 +1,280 @@
+//! One connection: request after request, each read line by line and piece by piece, reported, then answered.
+
+use std::{mem, sync::Arc};
+
+use haldane_core::{Cx, Flow, Halt, Input, Session, Sighting, Timeout, Untrusted};
+
+use super::{
+    MALFORMED, Server,
+    answer::{Route, Wish},
+    body::{Framing, Piece},
+    evidence::Exchange,
+    request::{Bad, Head, Line, TOO_LARGE, Version, valid_host},
+};
+
+/// Empty lines that Apache skips before a request (DEFAULT_LIMIT_BLANK_LINES).
+const BLANKS: u8 = 5;
+/// Requests that Apache serves on one connection behind the first (MaxKeepAliveRequests).
+const REQUESTS: u16 = 100;
+
+/// One connection.
+#[derive(Debug)]
+pub struct Connection {
+    server: Arc<Server>,
+    state: State,
+    /// Requests served.
+    served: u16,
+    /// Empty lines since the last.
+    blanks: u8,
+}
+
+/// Boxes: a connection that is idle holds next to nothing.
+#[derive(Debug)]
+enum State {
+    /// Before a request line.
+    Idle,
+    /// Within a head.
+    Head(Box<Head>),
+    /// Within a body.
+    Body(Box<Exchange>, Framing),
+}
+
+/// A piece of a request.
+#[derive(Debug)]
+pub struct Message(Part);
+
+#[derive(Debug)]
+enum Part {
+    Line(Line),
+    Piece(Piece),
+}
+
+impl Connection {
+    pub(crate) fn new(server: Arc<Server>) -> Self {
+        Self { server, state: State::Idle, served: 0, blanks: 0 }
+    }
+
+    /// A line of the head, or before it.
+    fn line(&mut self, line: Line, cx: &mut Cx<'_>) -> Flow {
+        let (text, bare) = match line {
+            Line::Whole { text, bare } => (text, bare && self.server.persona.strict()),
+            Line::Long(text) => return self.long(&text, cx),
+        };
+        match mem::replace(&mut self.state, State::Idle) {
+            State::Head(head) if bare => {
+                self.bad(head, Bad::new("line ends without a carriage return"), &text, cx)
+            }
+            State::Head(head) if text.is_empty() => self.begin(head, cx),
+            State::Head(mut head) => match head.add(&text) {
+                Ok(()) => {
+                    self.state = State::Head(head);
+                    Flow::Continue
+                }
+                Err(bad) => self.bad(head, bad, &text, cx),
+            },
+            State::Idle | State::Body(..) => self.request_line(&text, bare, cx),
+        }
+    }
+
+    fn request_line(&mut self, text: &[u8], bare: bool, cx: &mut Cx<'_>) -> Flow {
+        if text.is_empty() && !bare && self.blanks < BLANKS {
+            self.blanks = self.blanks.saturating_add(1);
+            return Flow::Continue;
+        }
+        let parsed = match bare {
+            true => Err(Bad::new("line ends without a carriage return")),
+            false => Head::parse(text),
+        };
+        match parsed {
+            Ok(head) if head.version == Version::Simple => self.begin(Box::new(head), cx),
+            Ok(head) => {
+                self.state = State::Head(Box::new(head));
+                Flow::Continue
+            }
+            Err(bad) => self.bad(Box::new(Head::unreadable(text)), bad, text, cx),
+        }
+    }
+
+    fn long(&mut self, text: &[u8], cx: &mut Cx<'_>) -> Flow {
+        match mem::replace(&mut self.state, State::Idle) {
+            State::Head(head) => self.bad(head, TOO_LARGE, text, cx),
+            State::Idle | State::Body(..) => {
+                let head = Box::new(Head::unreadable(text));
+                self.refuse(414, head, Bad::new("request line too long"), text, cx)
+            }
+        }
+    }
+
+    fn bad(&mut self, head: Box<Head>, bad: Bad, line: &[u8], cx: &mut Cx<'_>) -> Flow {
+        self.refuse(400, head, bad, line, cx)
+    }
+
+    /// Reports a request that cannot be understood, and says so.
+    fn refuse(&mut self, status: u16, head: Box<Head>, bad: Bad, line: &[u8], cx: &mut Cx<'_>) -> Flow {
+        let reply = self.server.refuse(status, &head, bad.note, cx);
+        let exchange = Exchange::new(*head, Route::Refused(status));
+        cx.report(exchange.malformed(&self.server, bad.why, line));
+        cx.reply(reply);
+        self.served = self.served.saturating_add(1);
+        Flow::Close
+    }
+
+    /// The head is whole.
+    fn begin(&mut self, head: Box<Head>, cx: &mut Cx<'_>) -> Flow {
+        self.blanks = 0;
+        let framing = match Framing::of(&head) {
+            Ok(framing) => framing,
+            Err(bad) => return self.bad(head, bad, b"", cx),
+        };
+        if let Err(bad) = check_host(&head) {
+            return self.bad(head, bad, b"", cx);
+        }
+        let expect = head.field("Expect").filter(|expect| !expect.is_empty());
+        let continues = expect.is_some_and(|expect| expect.eq_ignore_ascii_case(b"100-continue"));
+        if expect.is_some() && !continues {
+            return self.refuse(417, head, Bad::new("unknown expectation"), b"", cx);
+        }
+        let (framing, close) = framing;
+        let route = self.server.route(&head);
+        let early = route.early();
+        let mut exchange = Box::new(Exchange::new(*head, route));
+        // Apache closes rather than reading what may never come.
+        exchange.close = close || (early && continues);
+        if framing == Framing::Done || (early && continues) {
+            return self.end(exchange, None, cx);
+        }
+        if continues && exchange.head.version == Version::OneOne {
+            cx.reply(b"HTTP/1.1 100 Continue\r\n\r\n");
+        }
+        self.state = State::Body(exchange, framing);
+        Flow::Continue
+    }
+
+    fn piece(&mut self, piece: Piece, cx: &mut Cx<'_>) -> Flow {
+        let State::Body(mut exchange, framing) = mem::replace(&mut self.state, State::Idle) else {
+            return Flow::Close;
+        };
+        let next = match piece {
+            Piece::Data(data) => {
+                if exchange.take(&data) {
+                    // Enough is known, and the rest may never come.
+                    cx.report(exchange.seen(&self.server, cx.now()));
+                }
+                framing.after_data(data.len())
+            }
+            Piece::Line(line) => match framing.after_line(&line) {
+                Ok(next) => next,
+                Err(status) => {
+                    exchange.close = true;
+                    exchange.broken = Some("broken chunk");
+                    return self.end(exchange, Some(status), cx);
+                }
+            },
+        };
+        if next == Framing::Done {
+            return self.end(exchange, None, cx);
+        }
+        self.state = State::Body(exchange, next);
+        Flow::Continue
+    }
+
+    /// The request is whole, or as whole as it will get: reports and answers it.
+    fn end(&mut self, mut exchange: Box<Exchange>, broken: Option<u16>, cx: &mut Cx<'_>) -> Flow {
+        if exchange.unreported() {
+            cx.report(exchange.seen(&self.server, cx.now()));
+        }
+        let head = &exchange.head;
+        let asked = head.says("Connection", "keep-alive");
+        let persistent = match head.version {
+            Version::Simple => false,
+            Version::One => asked,
+            Version::OneOne => !head.says("Connection", "close"),
+        };
+        let wish = Wish {
+            close: exchange.close || !persistent || self.served >= REQUESTS,
+            asked,
+            left: REQUESTS.saturating_sub(self.served),
+        };
+        let (reply, close) = self.server.answer(head, &exchange.route, broken, wish, cx);
+        cx.reply(reply);
+        self.served = self.served.saturating_add(1);
+        if close { Flow::Close } else { Flow::Continue }
+    }
+}
+
+/// RFC 9112, section 3.2.
+fn check_host(head: &Head) -> Result<(), Bad> {
+    let mut hosts = head.all("Host");
+    let host = hosts.next();
+    if head.version == Version::OneOne && host.is_none() {
+        return Err(Bad::new("no Host field"));
+    }
+    if hosts.next().is_some() {
+        return Err(Bad::new("several Host fields"));
+    }
+    match host.is_none_or(valid_host) && head.authority.as_deref().is_none_or(valid_host) {
+        true => Ok(()),
+        false => Err(Bad::new("invalid host")),
+    }
+}
+
+impl Session for Connection {
+    type Message = Message;
+
+    fn parse(&self, input: &mut Input<'_>) -> Result<Message, Halt> {
+        match &self.state {
+            State::Body(_, framing) => framing.parse(input).map(|piece| Message(Part::Piece(piece))),
+            State::Idle | State::Head(_) => Line::parse(input).map(|line| Message(Part::Line(line))),
+        }
+    }
+
+    fn handle(&mut self, message: Message, cx: &mut Cx<'_>) -> Flow {
+        match message.0 {
+            Part::Line(line) => self.line(line, cx),
+            Part::Piece(piece) => self.piece(piece, cx),
+        }
+    }
+
+    /// Apache tells a client that was slow with its header, and hangs up on one that never began.
+    fn timeout(&mut self, what: Timeout, cx: &mut Cx<'_>) {
+        if what == Timeout::Idle
+            && let State::Head(head) = mem::replace(&mut self.state, State::Idle)
+        {
+            let reply = self.server.refuse(408, &head, "", cx);
+            cx.reply(reply);
+        }
+    }
+
+    /// Someone speaks plain HTTP where TLS is spoken: mod_ssl explains.
+    fn plain(&mut self, head: &[u8], cx: &mut Cx<'_>) {
+        let line = head.split(|byte| *byte == b'\n').next().unwrap_or_default().trim_ascii_end();
+        let head = Head::parse(line).unwrap_or_else(|_| Head::unreadable(line));
+        let note = "Reason: You're speaking plain HTTP to an SSL-enabled server port.<br />\n \
+                    Instead use the HTTPS scheme to access this URL, please.<br />\n";
+        let reply = self.server.refuse(400, &head, note, cx);
+        let exchange = Exchange::new(head, Route::Refused(400));
+        cx.report(exchange.malformed(&self.server, "plain HTTP on a TLS port", line));
+        cx.reply(reply);
+    }
+
+    /// What was begun and not finished is evidence, too.
+    fn finished(&mut self, left: &[u8], cx: &mut Cx<'_>) {
+        match &mut self.state {
+            State::Idle if self.served == 0 && self.blanks > 0 && left.is_empty() => {
+                cx.report(Sighting::of(&MALFORMED).with("why", "nothing but empty lines"));
+            }
+            State::Idle => {}
+            State::Head(head) => {
+                let exchange = Exchange::new(head.as_ref().clone(), Route::Refused(408));
+                cx.report(exchange.malformed(&self.server, "unfinished header", left));
+            }
+            State::Body(exchange, _) => {
+                if exchange.unreported() {
+                    exchange.take(left.get(..Untrusted::MAX).unwrap_or(left));
+                    exchange.broken = Some("unfinished body");
+                    cx.report(exchange.seen(&self.server, cx.now()));
+                }
+            }
+        }
+    }
+}

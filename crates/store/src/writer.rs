@@ -1,0 +1,417 @@
+//! The thread that writes.
+//!
+//! One turn: wait for a batch or for something that is due, take all batches that wait, commit, tell the
+//! peers' sessions, wake the sinks. There is no artificial delay; while one commit runs, the next batches
+//! gather.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use haldane_core::{Batch, Event, Fields, Honeycred, Kind};
+use rusqlite::{Connection, params};
+use tokio::{runtime::Runtime, sync::mpsc, time::Instant};
+use uuid::Uuid;
+
+use crate::{
+    HOLD_BACK, Options, Process, kinds, now,
+    retain::Retention,
+    row, schema,
+    shared::{Changes, Shared},
+    tail::Lost,
+};
+
+/// Events in one commit: more would keep the first of them waiting for no gain.
+const MOST_EVENTS: usize = 2_048;
+/// Cursors and the like wait this long for a commit to ride along with.
+const CHANGES_WAIT: Duration = Duration::from_millis(200);
+/// While writing fails, the next attempt.
+const RETRY: Duration = Duration::from_secs(1);
+/// Events written at once when writing works again.
+const CHUNK: usize = 1_000;
+/// While credentials are being verified, sinks look again this often for what was held back.
+const LOOK_AGAIN: Duration = Duration::from_millis(500);
+/// Statements that are kept prepared.
+const STATEMENTS: usize = 16;
+
+pub(crate) struct Writer {
+    shared: Arc<Shared>,
+    db: Connection,
+    process: Process,
+    queue: mpsc::Receiver<Batch>,
+    runtime: Option<Runtime>,
+    folder: PathBuf,
+    durable: bool,
+    retention: Retention,
+    body: Vec<u8>,
+    /// When to try again, while writing fails.
+    failing: Option<Instant>,
+    /// When to write changes if no events come.
+    changes_due: Option<Instant>,
+    /// Until when sinks may be waiting for a verdict, and when to wake them next.
+    held_back: Option<(Instant, Instant)>,
+    /// What to tell first.
+    damaged: Option<Batch>,
+}
+
+impl Writer {
+    pub(crate) fn new(
+        shared: Arc<Shared>,
+        db: Connection,
+        options: Options,
+        process: Process,
+        queue: mpsc::Receiver<Batch>,
+        aside: Option<PathBuf>,
+    ) -> std::io::Result<Self> {
+        db.set_prepared_statement_cache_capacity(STATEMENTS);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
+        let damaged = aside.map(|aside| own(&kinds::REPLACED, replaced(&aside)));
+        Ok(Self {
+            shared,
+            db,
+            process,
+            queue,
+            runtime: Some(runtime),
+            retention: Retention::new(options.keep_for, options.max_size),
+            folder: options.folder,
+            durable: options.durable,
+            body: Vec::new(),
+            failing: None,
+            changes_due: None,
+            held_back: None,
+            damaged,
+        })
+    }
+
+    pub(crate) fn run(mut self) {
+        let Some(runtime) = self.runtime.take() else { return };
+        if let Some(batch) = self.damaged.take() {
+            self.write(vec![batch]);
+        }
+        while !self.shared.stopped() {
+            let batch = runtime.block_on(self.next());
+            self.turn(batch);
+        }
+        self.queue.close();
+        while let Ok(batch) = self.queue.try_recv() {
+            self.turn(Some(batch));
+        }
+        if self.failing.is_some() {
+            self.resume();
+        }
+        if self.failing.is_none() {
+            self.write(Vec::new());
+        }
+        if let Err(error) = self.db.pragma_update(None, "wal_checkpoint", "TRUNCATE") {
+            tracing::debug!(%error, "no checkpoint at the end");
+        }
+    }
+
+    /// Waits for a batch, for a wake-up, or until something is due.
+    async fn next(&mut self) -> Option<Batch> {
+        if let Ok(batch) = self.queue.try_recv() {
+            return Some(batch);
+        }
+        let nudge = self.held_back.map(|(_, next)| next);
+        let due =
+            [self.failing, self.changes_due, nudge, Some(self.retention.due())].into_iter().flatten().min();
+        let due = due.unwrap_or_else(Instant::now);
+        tokio::select! {
+            biased;
+            batch = self.queue.recv() => batch,
+            () = self.shared.wake.notified() => None,
+            () = tokio::time::sleep_until(due) => None,
+        }
+    }
+
+    fn turn(&mut self, first: Option<Batch>) {
+        let mut batches: Vec<Batch> = first.into_iter().collect();
+        let mut count = batches.iter().map(|batch| batch.events.len()).sum::<usize>();
+        while count < MOST_EVENTS && !batches.is_empty() {
+            let Ok(batch) = self.queue.try_recv() else { break };
+            count = count.saturating_add(batch.events.len());
+            batches.push(batch);
+        }
+        let now = Instant::now();
+        let is_due = |due: Option<Instant>| due.is_some_and(|due| due <= now);
+        match self.failing {
+            Some(retry) => {
+                self.keep(&mut batches);
+                if !batches.is_empty() || retry <= now {
+                    self.resume();
+                }
+                tell(batches);
+            }
+            None if !batches.is_empty() || is_due(self.changes_due) => self.write(batches),
+            None if self.changes_due.is_none() && !self.shared.changes().is_empty() => {
+                self.changes_due = now.checked_add(CHANGES_WAIT);
+            }
+            None => {}
+        }
+        if let Some((until, next)) = self.held_back.filter(|(_, next)| *next <= now) {
+            self.shared.newest.send_modify(|_| {});
+            let next = next.checked_add(LOOK_AGAIN).filter(|next| *next <= until);
+            self.held_back = next.map(|next| (until, next));
+        }
+        if self.failing.is_none() && self.retention.due() <= now {
+            self.retain();
+        }
+    }
+
+    /// Numbers and writes all of it, and tells whoever waits. If that fails, the events stay in memory.
+    fn write(&mut self, mut batches: Vec<Batch>) {
+        let changes = self.shared.changes();
+        self.changes_due = None;
+        let outcome = self.commit(&mut batches, &changes);
+        match outcome {
+            Ok(pending) => {
+                let newest = {
+                    let mut tail = self.shared.tail();
+                    let newest = tail.newest();
+                    tail.settle(newest);
+                    newest
+                };
+                self.shared.settle(&changes);
+                tell(batches);
+                self.shared.newest.send_if_modified(|seen| std::mem::replace(seen, newest) != newest);
+                if pending {
+                    self.hold_back();
+                    self.shared.verifiable();
+                }
+            }
+            Err(error) => {
+                self.fail(&error);
+                tell(batches);
+                self.hold_back();
+                self.shared.verifiable();
+            }
+        }
+    }
+
+    /// One transaction. Whatever happens, the events are in the tail afterwards. Says whether there is something
+    /// to verify.
+    fn commit(&mut self, batches: &mut [Batch], changes: &Changes) -> rusqlite::Result<bool> {
+        let mut outcome = self.db.prepare_cached("BEGIN IMMEDIATE").and_then(|mut begin| begin.execute([]));
+        let mut pending = false;
+        {
+            let mut insert = self.db.prepare_cached(row::INSERT);
+            for event in batches.iter_mut().flat_map(|batch| batch.events.drain(..)) {
+                self.retention.note();
+                let event = prepare(event, &mut self.process, &mut self.body);
+                pending |= event.honeycred == Honeycred::Pending;
+                let event = Arc::new(event);
+                let seq = self.shared.tail().push(event.clone(), self.body.len()).seq;
+                if outcome.is_ok() {
+                    outcome = match &mut insert {
+                        Ok(insert) => row::insert(insert, seq, &event, &self.body).map(|()| 0),
+                        Err(_) => Ok(0),
+                    };
+                }
+            }
+            outcome = insert.and(outcome);
+        }
+        outcome?;
+        apply(&self.db, changes)?;
+        self.db.prepare_cached("COMMIT")?.execute([])?;
+        Ok(pending)
+    }
+
+    fn hold_back(&mut self) {
+        let now = Instant::now();
+        let until = now.checked_add(HOLD_BACK.saturating_add(LOOK_AGAIN));
+        let next = self.held_back.map(|(_, next)| next).or_else(|| now.checked_add(LOOK_AGAIN));
+        self.held_back = until.zip(next);
+    }
+
+    /// While writing fails: numbers the events, and keeps them in memory.
+    fn keep(&mut self, batches: &mut [Batch]) {
+        let mut pending = false;
+        for event in batches.iter_mut().flat_map(|batch| batch.events.drain(..)) {
+            let event = prepare(event, &mut self.process, &mut self.body);
+            pending |= event.honeycred == Honeycred::Pending;
+            self.shared.tail().push(Arc::new(event), self.body.len());
+        }
+        self.show();
+        if pending {
+            self.hold_back();
+            self.shared.verifiable();
+        }
+    }
+
+    fn show(&self) {
+        let newest = {
+            let mut tail = self.shared.tail();
+            tail.hold();
+            tail.newest()
+        };
+        self.shared.newest.send_if_modified(|seen| std::mem::replace(seen, newest) != newest);
+    }
+
+    /// Writing failed: from now on events stay in memory.
+    fn fail(&mut self, error: &rusqlite::Error) {
+        self.roll_back();
+        let why = error.to_string();
+        self.shared.set_condition(false, &why);
+        if self.failing.is_none() {
+            tracing::error!(error = why, "cannot write events to disk: they stay in memory");
+            self.keep(&mut [own(&kinds::FAILING, Fields::from([("error".into(), why.into())]))]);
+        }
+        self.failing = Instant::now().checked_add(RETRY);
+        self.show();
+    }
+
+    fn roll_back(&self) {
+        if !self.db.is_autocommit() {
+            _ = self.db.execute_batch("ROLLBACK");
+        }
+    }
+
+    /// Tries to write what is in memory only; if all of it could be written, tells that writing works again.
+    fn resume(&mut self) {
+        match self.catch_up() {
+            Ok(()) => {
+                self.failing = None;
+                self.shared.set_condition(true, "");
+                tracing::info!("events are written to disk again");
+                let lost = self.shared.tail().take_lost();
+                let gap = lost.map(|lost| own(&kinds::GAP, gap(&lost)));
+                self.write(gap.into_iter().chain([own(&kinds::RESUMED, Fields::new())]).collect());
+            }
+            Err(error) if schema::damaged(&error) => self.replace(),
+            Err(error) => self.fail(&error),
+        }
+    }
+
+    /// Writes what the tail holds and the disk does not.
+    fn catch_up(&mut self) -> rusqlite::Result<()> {
+        loop {
+            let records = self.shared.tail().oldest_unsaved(CHUNK);
+            let Some(last) = records.last().map(|record| record.seq) else { return Ok(()) };
+            self.db.execute_batch("BEGIN IMMEDIATE")?;
+            let mut insert = self.db.prepare_cached(row::INSERT)?;
+            for record in records {
+                _ = row::encode(&record.event, &mut self.body);
+                row::insert(&mut insert, record.seq, &record.event, &self.body)?;
+            }
+            drop(insert);
+            self.db.execute_batch("COMMIT")?;
+            self.shared.tail().settle(last);
+        }
+    }
+
+    /// The database is damaged: go on with a new one. The cursors go with us, and so do the positions.
+    fn replace(&mut self) {
+        self.roll_back();
+        let opened = schema::set_aside(&self.folder).map_err(|error| error.to_string()).and_then(|aside| {
+            let (db, _) = schema::open(&self.folder, self.durable).map_err(|error| error.to_string())?;
+            let reading = schema::readable(&self.folder).map_err(|error| error.to_string())?;
+            Ok((db, reading, aside))
+        });
+        match opened {
+            Ok((db, reading, aside)) => {
+                self.db = db;
+                self.shared.replace(reading);
+                let cursors = self.shared.cursors().clone();
+                self.shared.change(|changes| changes.cursors = cursors);
+                self.keep(&mut [own(&kinds::REPLACED, replaced(&aside))]);
+            }
+            Err(error) => tracing::error!(error, "cannot begin a new store"),
+        }
+        self.failing = Instant::now().checked_add(RETRY);
+    }
+
+    /// Deletes what need not be kept.
+    fn retain(&mut self) {
+        match self.retention.step(&self.db, &self.shared) {
+            Ok(None) => {}
+            Ok(Some(fields)) => self.write(vec![own(&kinds::DROPPED, fields)]),
+            Err(error) => {
+                self.roll_back();
+                tracing::warn!(%error, "cannot delete old events");
+            }
+        }
+    }
+}
+
+/// An event about ourselves.
+fn own(kind: &'static Kind, fields: Fields) -> Batch {
+    let event = Event {
+        id: Uuid::now_v7(),
+        service: "haldane".into(),
+        session: Uuid::nil(),
+        peer: None,
+        at: now(),
+        kind,
+        severity: kind.severity,
+        login: None,
+        fields,
+        tls: None,
+        ignored: false,
+        honeycred: Honeycred::None,
+        incident: None,
+    };
+    Batch { events: vec![event], recorded: None }
+}
+
+/// Runs the pipeline, and encodes the event into `body`. What is finer than the store keeps is cut off here,
+/// so that an event is the same from memory and from disk.
+fn prepare(mut event: Event, process: &mut Process, body: &mut Vec<u8>) -> Event {
+    event.at = row::time(row::micros(event.at));
+    process(&mut event);
+    if let Err(error) = row::encode(&event, body) {
+        tracing::error!(%error, kind = event.kind.name, "an event cannot be encoded");
+        *body = b"{}".to_vec();
+    }
+    event
+}
+
+/// Tells the sessions that their events are kept.
+fn tell(batches: Vec<Batch>) {
+    for recorded in batches.into_iter().filter_map(|batch| batch.recorded) {
+        recorded();
+    }
+}
+
+fn apply(db: &Connection, changes: &Changes) -> rusqlite::Result<()> {
+    if changes.is_empty() {
+        return Ok(());
+    }
+    for (sink, cursor) in &changes.cursors {
+        let mut save = db.prepare_cached("INSERT OR REPLACE INTO cursors (sink, seq) VALUES (?1, ?2)")?;
+        save.execute(params![sink, row::signed(*cursor)])?;
+    }
+    for (sink, health) in &changes.healths {
+        let body = serde_json::to_string(health).unwrap_or_default();
+        db.prepare_cached("INSERT OR REPLACE INTO healths (sink, body) VALUES (?1, ?2)")?
+            .execute(params![sink, body])?;
+    }
+    for buried in &changes.buried {
+        db.prepare_cached("INSERT INTO dead_letters (sink, seq, at, reason) VALUES (?1, ?2, ?3, ?4)")?
+            .execute(params![buried.sink, row::signed(buried.seq), row::micros(buried.at), buried.reason])?;
+    }
+    for (seq, yes) in &changes.verdicts {
+        let verdict = if *yes { Honeycred::Yes } else { Honeycred::No };
+        let least = if *yes { row::rank(haldane_core::Severity::Critical) } else { 0 };
+        db.prepare_cached("UPDATE events SET honeycred = ?2, severity = max(severity, ?3) WHERE seq = ?1")?
+            .execute(params![row::signed(*seq), row::state(verdict), least])?;
+    }
+    Ok(())
+}
+
+fn seconds(at: std::time::SystemTime) -> i64 {
+    row::micros(at).checked_div(1_000_000).unwrap_or_default()
+}
+
+fn gap(lost: &Lost) -> Fields {
+    Fields::from([
+        ("lost".into(), lost.count.into()),
+        ("from".into(), seconds(lost.from).into()),
+        ("until".into(), seconds(lost.until).into()),
+    ])
+}
+
+fn replaced(aside: &Path) -> Fields {
+    Fields::from([("aside".into(), aside.display().to_string().into())])
+}
