@@ -65,6 +65,9 @@ pub enum Flow {
     Close,
     /// Send the reply, tear the connection down (RST).
     Reset,
+    /// Send the reply, hang up without reading on, as a server does that reads no more than it needs: FIN if
+    /// the peer has sent nothing more, RST if something of it lies unread.
+    Leave,
     /// Send the reply, then wrap the connection in TLS. Buffered plain text is an offence, and recorded.
     StartTls,
 }

@@ -30,6 +30,7 @@ fn machine(variables: &[(&str, &str)]) -> Surroundings {
         peer: Vec::new(),
         machine: "files01.example.com".into(),
         root: false,
+        ipv6: true,
     }
 }
 
@@ -119,6 +120,8 @@ fn values_nested_without_end_are_a_mistake_and_cost_no_stack() {
         let closed = format!("{{\"device.node_id\": {}{}}}", "[".repeat(deep), "]".repeat(deep));
         assert!(!mistakes("opencanary.conf", &closed).is_empty());
         assert!(!mistakes("h.toml", &format!("a = {}{}", "[".repeat(deep), "]".repeat(deep))).is_empty());
+        assert!(!mistakes("h.toml", &format!("a{} = 1", ".a".repeat(deep))).is_empty());
+        assert!(!mistakes("h.toml", &format!("[a{}]", ".a".repeat(deep))).is_empty());
     }
 }
 
@@ -170,7 +173,14 @@ fn the_sample_loads_as_it_is_and_with_every_default_spelled_out() {
     let config = Config::parse("sample.toml", &text, &around).unwrap_or_else(|problems| panic!("{problems}"));
     assert_eq!(config.warnings, []);
     assert_eq!(config.services.len(), haldane_services::ALL.len());
-    let spelled: String = text.lines().map(|line| format!("{}\n", spelled_out(line))).collect();
+    let mut off = false;
+    let spelled: String = text
+        .lines()
+        .map(|line| {
+            off = if line.contains("[sink.") { line.starts_with('#') } else { off };
+            format!("{}\n", if off { line } else { spelled_out(line) })
+        })
+        .collect();
     let explicit =
         Config::parse("sample.toml", &spelled, &around).unwrap_or_else(|problems| panic!("{problems}"));
     assert_eq!(explicit.warnings, []);
@@ -199,6 +209,17 @@ fn a_service_listens_on_each_of_its_addresses_and_ports() {
     let everywhere = good("h.toml", "listen = \"\"\n[service.ftp]");
     let found: Vec<String> = everywhere.services[0].endpoints.iter().map(ToString::to_string).collect();
     assert_eq!(found, ["0.0.0.0:21", "[::]:21"]);
+}
+
+#[test]
+fn every_address_is_every_one_of_ipv4_where_there_is_no_ipv6() {
+    let around = Surroundings { ipv6: false, ..machine(&[]) };
+    let config =
+        Config::parse("h.toml", "[[service.ftp]]\n[[service.ftp]]\nport = 22\naddress = \"::\"", &around)
+            .unwrap();
+    let found: Vec<String> =
+        config.services.iter().flat_map(|s| &s.endpoints).map(ToString::to_string).collect();
+    assert_eq!(found, ["0.0.0.0:21", "[::]:22"]);
 }
 
 #[test]
@@ -393,6 +414,116 @@ fn tcp_banners_up_to_maxnum_become_instances() {
     assert!(!text.contains("id = \"3\""), "{text}");
     assert_eq!(problems.len(), 1);
     assert!(problems[0].to_string().contains("tcpbanner_3.enabled: ignored: tcpbanner.maxnum allows 1 to 2"));
+}
+
+/// What is found in a logger block with those handlers, at the line of each.
+fn handlers(lines: &str) -> Vec<String> {
+    let text = format!(
+        "{{\"device.node_id\": \"n\", \"logger\": {{\"class\": \"PyLogger\", \"kwargs\": {{\"formatters\": {{\"plain\": \
+        {{\"format\": \"%(message)s\"}}}}, \"handlers\": {{\n{lines}\n}}}}}}}}"
+    );
+    let mut problems = Vec::new();
+    import::translate(&json(&text), &mut problems);
+    problems.iter().map(Problem::to_string).collect()
+}
+
+#[test]
+fn handlers_that_pickle_are_refused_with_the_one_to_use_instead() {
+    for class in ["SocketHandler", "DatagramHandler"] {
+        let found = handlers(&format!(
+            "\"a\": {{\"class\": \"logging.handlers.{class}\", \"host\": \"h\", \"port\": 1}}"
+        ));
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert!(found[0].starts_with("o.conf:2: error: logger.kwargs.handlers.a.class: "), "{found:?}");
+        assert!(found[0].contains("SocketJSONHandler"), "{found:?}");
+    }
+}
+
+#[test]
+fn handlers_that_this_version_has_not_are_remarked_upon_and_unknown_ones_refused() {
+    for class in
+        ["logging.handlers.HTTPHandler", "opencanary.logger.SlackHandler", "opencanary.logger.TeamsHandler"]
+    {
+        let found = handlers(&format!("\"a\": {{\"class\": \"{class}\"}}"));
+        assert!(
+            found[0].contains("warning: ") && found[0].contains("not available in this version yet"),
+            "{found:?}"
+        );
+    }
+    let found = handlers("\"a\": {\"class\": \"logging.FileHandlr\"}");
+    assert!(found[0].ends_with("(did you mean \"logging.FileHandler\"?)"), "{found:?}");
+    assert!(handlers("\"a\": {\"class\": \"logging.NullHandler\"}").is_empty());
+    assert!(handlers("\"a\": {}")[0].contains("expected a class"));
+    assert!(handlers("\"a\": 3")[0].contains("expected an object, found 3"));
+}
+
+#[test]
+fn mistakes_in_a_handler_name_its_own_arguments() {
+    let found = handlers(
+        "\"a\": {\"class\": \"logging.FileHandler\", \"filname\": \"x\",\n\"formatter\": \"plian\"},\n\
+        \"b\": {\"class\": \"logging.handlers.SysLogHandler\", \"address\": 3,\n\"socktype\": \"tcp\"},\n\
+        \"c\": {\"class\": \"logging.handlers.SMTPHandler\", \"mailhost\": [\"a\"], \"fromaddr\": \"a@b\", \"toaddrs\": [],\n\
+        \"credentials\": \"x\"}",
+    );
+    let expected = [
+        "o.conf:2: warning: logger.kwargs.handlers.a.filname: unknown key (did you mean \"filename\"?)",
+        "o.conf:2: error: logger.kwargs.handlers.a.filename: expected a value, found none",
+        "o.conf:3: error: logger.kwargs.handlers.a.formatter: there is no formatter \"plian\" (did you mean \"plain\"?)",
+        "o.conf:4: error: logger.kwargs.handlers.b.address: expected [\"host\", port] or the path of a socket, found 3",
+        "o.conf:5: error: logger.kwargs.handlers.b.socktype: expected \"ext://socket.SOCK_DGRAM\" or \
+         \"ext://socket.SOCK_STREAM\", found \"tcp\"",
+        "o.conf:6: error: logger.kwargs.handlers.c.mailhost: expected \"host\" or [\"host\", port], found a list",
+        "o.conf:7: error: logger.kwargs.handlers.c.credentials: expected [\"user\", \"password\"], found \"x\"",
+    ];
+    assert_eq!(found, expected);
+}
+
+#[test]
+fn handlers_become_sinks_that_write_as_the_peer_does() {
+    let root = import::translate(&json(FULL), &mut Vec::new());
+    let text = print::toml(&root, "x", &[]);
+    let audience = |operational: bool| {
+        format!("format = \"compatible\"\nmin_severity = \"low\"\noperational = {operational}\n")
+    };
+    let everything = audience(true);
+    let people = audience(false);
+    for expected in [
+        format!("[sink.console]\ntype = \"stdout\"\nstream = \"stdout\"\n{everything}"),
+        format!(
+            "[sink.file]\ntype = \"file\"\npath = \"/nowhere/a.log\"\nmode = \"a\"\n{everything}pattern = \"%(message)s\"\n"
+        ),
+        format!(
+            "[sink.sized]\ntype = \"file\"\npath = \"/nowhere/c.log\"\n{everything}rotate_size = 1048576\nkeep = 3\n\
+            pattern = \"%(asctime)s %(message)s\"\ndate_format = \"%b %d %H:%M:%S\"\n"
+        ),
+        format!(
+            "[sink.timed]\ntype = \"file\"\npath = \"/nowhere/d.log\"\n{everything}rotate_when = \"midnight\"\n\
+            rotate_interval = 1\nkeep = 7\nutc = true\n"
+        ),
+        format!(
+            "[sink.syslog]\ntype = \"syslog\"\naddress = \"localhost:514\"\ntransport = \"udp\"\nfacility = \"local0\"\n\
+            protocol = \"python\"\n{everything}"
+        ),
+        format!(
+            "[sink.unix]\ntype = \"syslog\"\naddress = \"/dev/log\"\ntransport = \"unix\"\nprotocol = \"python\"\n{everything}"
+        ),
+        format!(
+            "[sink.mail]\ntype = \"smtp\"\nhost = \"smtp.example.com\"\nport = 587\nfrom = \"canary@example.com\"\n\
+            to = [\"alice@example.com\", \"bob@example.com\"]\nsubject = \"OpenCanary Alert\"\nusername = \"user\"\n\
+            password = \"password\"\nsecurity = \"starttls\"\nverify = false\njson = \"only\"\ntimeout = 10\n{people}"
+        ),
+        format!("proxies = {{ https = \"http://proxy.example.com:3128\" }}\n{people}"),
+    ] {
+        assert!(text.contains(&expected), "{expected}\n\n{text}");
+    }
+}
+
+#[test]
+fn a_webhook_without_data_sends_what_the_peer_sends() {
+    let text = "{\"logger\": {\"kwargs\": {\"handlers\": {\"h\": {\"class\": \"opencanary.logger.WebhookHandler\", \
+        \"url\": \"http://x\", \"data\": null}}}}}";
+    let text = print::toml(&import::translate(&json(text), &mut Vec::new()), "x", &[]);
+    assert!(text.contains("data = { message = \"%(message)s\" }\nstatus_code = 200\n"), "{text}");
 }
 
 fn json(text: &str) -> haldane_core::Table {

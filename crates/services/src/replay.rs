@@ -3,7 +3,13 @@
 //! What it checks on the way are the promises that every session makes: nothing is done about half a
 //! message, a need exceeds what is there, a message has at least a byte.
 
-use std::{net::SocketAddr, sync::Arc, time::SystemTime};
+use std::{
+    collections::BTreeMap,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex},
+    time::SystemTime,
+};
 
 use haldane_core::{
     Cx, Effects, Entry, Flow, Halt, Host, Input, Keep, Limits, Login, Peer, Problem, Secret, Section,
@@ -53,24 +59,33 @@ impl Random for Counting {
     }
 }
 
-/// Keeps nothing: makes it anew each time.
+/// Keeps in memory, for as long as the process lives: host keys take long to make.
 #[derive(Debug)]
-pub struct Forgetful;
+pub struct InMemory;
 
-impl Keep for Forgetful {
+static KEPT: Mutex<BTreeMap<(Option<PathBuf>, String), Vec<u8>>> = Mutex::new(BTreeMap::new());
+
+impl Keep for InMemory {
     fn keep(
         &self,
-        _folder: Option<&std::path::Path>,
-        _name: &str,
+        folder: Option<&Path>,
+        name: &str,
         make: &mut dyn FnMut() -> Result<Vec<u8>, String>,
     ) -> Result<Vec<u8>, String> {
-        make()
+        let mut kept = KEPT.lock().map_err(|error| error.to_string())?;
+        let key = (folder.map(Path::to_owned), name.to_owned());
+        if let Some(content) = kept.get(&key) {
+            return Ok(content.clone());
+        }
+        let made = make()?;
+        kept.insert(key, made.clone());
+        Ok(made)
     }
 }
 
 /// A host for tests.
 pub fn host() -> Host {
-    Host { name: "files01".into(), keep: Arc::new(Forgetful) }
+    Host { name: "files01".into(), keep: Arc::new(InMemory) }
 }
 
 /// Builds the service of that row from `key = value` lines (values: `"text"`, numbers, `true`, `false`).
@@ -116,7 +131,7 @@ pub fn talk(protocol: &dyn AnyProtocol, pieces: &[&[u8]], finish: bool) -> Outco
     let mut effects = Effects::default();
     session.greet(&mut Cx::new(&peer, now, None, &mut random, &mut effects));
     absorb(&mut out, effects);
-    for piece in pieces {
+    for (at, piece) in pieces.iter().enumerate() {
         inbox.extend_from_slice(piece);
         while !inbox.is_empty() {
             let mut effects = Effects::default();
@@ -131,7 +146,9 @@ pub fn talk(protocol: &dyn AnyProtocol, pieces: &[&[u8]], finish: bool) -> Outco
                     }
                     inbox.drain(..consumed);
                     absorb(&mut out, effects);
-                    out.ending = ending(flow);
+                    // What a peer sends to a closed socket is answered by a reset, sooner or later.
+                    let more = pieces.iter().skip(at.saturating_add(1)).any(|piece| !piece.is_empty());
+                    out.ending = ending(flow, more || !inbox.is_empty());
                     if out.ending != Ending::Open {
                         return out;
                     }
@@ -182,10 +199,11 @@ pub fn bounds(service: &Service) -> Limits {
     service.stream.as_ref().map_or(Limits::DEFAULT, |protocol| protocol.bounds())
 }
 
-fn ending(flow: Flow) -> Ending {
+fn ending(flow: Flow, unread: bool) -> Ending {
     match flow {
         Flow::Continue => Ending::Open,
-        Flow::Close => Ending::Close,
+        Flow::Leave if unread => Ending::Reset,
+        Flow::Close | Flow::Leave => Ending::Close,
         Flow::Reset => Ending::Reset,
         Flow::StartTls => Ending::Tls,
     }

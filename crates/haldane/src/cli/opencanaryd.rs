@@ -32,15 +32,19 @@ const READY: &[u8] = b"ready";
 const STOPPING: Duration = Duration::from_secs(10);
 
 const FILES: &str = "\
-Configuration: the first of /etc/opencanaryd/opencanary.conf, ~/.opencanary.conf and ./opencanary.conf
-that is JSON. Process id of --start: /var/run/opencanaryd.pid.
+Configuration: the first of these that is JSON: /etc/opencanaryd/opencanary.conf,
+~/.opencanary.conf, ./opencanary.conf. Process id of --start: /var/run/opencanaryd.pid.
 
-This is Haldane behind OpenCanary's command line. Its own is `haldane --help`; `haldane import FILE`
-turns a configuration into its own form.";
+This is Haldane behind OpenCanary's command line. Its own is shown by `haldane --help`;
+`haldane import FILE` turns a configuration into its own form.";
+
+const USAGE: &str = "\
+opencanaryd [--start | --dev | --stop | --restart | --copyconfig | --usermodule | --version | --help]
+                   [--uid=USER] [--gid=GROUP] [--allow-run-as-root]";
 
 /// The canary, with the command line of OpenCanary.
 #[derive(Debug, Parser)]
-#[command(name = "opencanaryd", version, disable_version_flag = true, after_help = FILES)]
+#[command(name = "opencanaryd", version, disable_version_flag = true, after_help = FILES, override_usage = USAGE)]
 #[command(group = ArgGroup::new("action").required(true))]
 struct Arguments {
     /// Start the canary in the background.
@@ -76,6 +80,9 @@ struct Arguments {
     /// Stay root, without a warning.
     #[arg(long)]
     allow_run_as_root: bool,
+    /// Where keys and events are kept.
+    #[arg(long, value_name = "FOLDER", env = "HALDANE_STATE_DIR", hide = true)]
+    state_dir: Option<PathBuf>,
 }
 
 /// Runs the command line of this process.
@@ -132,11 +139,11 @@ fn run(arguments: Arguments) -> ExitCode {
     };
     daemon::run(daemon::Options {
         config: Source::SearchPeer,
+        state_folder: arguments.state_dir,
         user: arguments.uid,
         group: arguments.gid,
         allow_root: true,
         ready,
-        ..daemon::Options::default()
     })
 }
 
@@ -188,6 +195,9 @@ fn launch(arguments: &Arguments) -> Result<u32, String> {
         if let Some(value) = value {
             command.arg(format!("{flag}={value}"));
         }
+    }
+    if let Some(folder) = &arguments.state_dir {
+        command.arg("--state-dir").arg(folder);
     }
     command.stdin(Stdio::from(OwnedFd::from(theirs))).stdout(Stdio::null()).process_group(0);
     let mut child = command.spawn().map_err(failed)?;

@@ -59,6 +59,8 @@ pub struct Surroundings {
     pub machine: String,
     /// Whether this process is root.
     pub root: bool,
+    /// Whether this machine speaks IPv6. Where it does not, "every address" is every one of IPv4.
+    pub ipv6: bool,
 }
 
 /// Everything that the daemon is to do.
@@ -325,6 +327,8 @@ impl Surroundings {
             peer,
             machine,
             root: rustix::process::geteuid().is_root(),
+            // Missing without IPv6 in the kernel, empty where it is turned off.
+            ipv6: std::fs::read_to_string("/proc/net/if_inet6").is_ok_and(|addresses| !addresses.is_empty()),
         }
     }
 }

@@ -28,49 +28,107 @@ const WIDTH: usize = 100;
 pub fn toml(around: &Surroundings) -> String {
     let mut text = String::new();
     HEAD.lines().for_each(|line| comment_line(line, &mut text));
-    let parts = settings::describe(around);
-    for (name, keys) in &parts {
+    for (name, keys) in settings::describe(around) {
         if !name.is_empty() {
             text.push_str(&format!("\n[{name}]\n"));
         }
-        keys.iter().for_each(|key| described(key, "", &mut text));
+        keys.iter().for_each(|key| described(key, &mut text));
     }
-    let table = Table::default();
-    let mut problems = Vec::new();
-    let host =
-        Host { name: "files01".to_owned(), keep: std::sync::Arc::new(Look::new(std::path::Path::new(""))) };
-    for entry in haldane_services::ALL {
-        let mut section = Section::new(&table, &mut problems);
-        service::configure(entry, &mut section, &EVERYWHERE, &host);
-        text.push_str(&format!("\n[service.{}]\n", entry.name));
-        for key in section.described() {
-            // That default is the list at the top of the file.
-            let default = if key.key == "address" { None } else { key.default.clone() };
-            described(&Described { default, ..key.clone() }, "", &mut text);
-        }
+    let services = services();
+    let shared = shared(&services);
+    common("Every service has these keys, too:", &shared, &mut text);
+    for (name, keys) in &services {
+        text.push_str(&format!("\n[service.{name}]\n"));
+        own(keys, &shared).for_each(|key| described(key, &mut text));
     }
-    for entry in haldane_sinks::ALL {
-        let mut section = Section::new(&table, &mut problems);
-        (entry.build)(entry.name, &mut section, &Sender { node: host.name.clone() });
-        let off = if entry.name == ON { "" } else { "#" };
-        text.push_str(&format!("\n{off}[sink.{}]\n", entry.name));
-        section.described().iter().for_each(|key| described(key, off, &mut text));
+    let sinks = sinks();
+    let shared = self::shared(&sinks);
+    common("Every sink has these keys, too:", &shared, &mut text);
+    for (name, keys) in &sinks {
+        let off = if *name == ON { "" } else { "#" };
+        text.push_str(&format!("\n{off}[sink.{name}]\n"));
+        own(keys, &shared).for_each(|key| described(key, &mut text));
     }
     text
 }
 
-fn described(key: &Described, off: &str, text: &mut String) {
-    wrap(key.about, text);
+/// The name of each service or sink, and its keys.
+type Keys = Vec<(&'static str, Vec<Described>)>;
+
+fn services() -> Keys {
+    let (table, mut problems) = (Table::default(), Vec::new());
+    let host =
+        Host { name: "files01".to_owned(), keep: std::sync::Arc::new(Look::new(std::path::Path::new(""))) };
+    let mut keys = |entry| {
+        let mut section = Section::new(&table, &mut problems);
+        service::configure(entry, &mut section, &EVERYWHERE, &host);
+        section.described().to_vec()
+    };
+    // The default of `address` is the list at the top of the file.
+    let mut listening = |entry| {
+        let keys: Vec<Described> = keys(entry);
+        keys.into_iter()
+            .map(|key| if key.key == "address" { Described { default: None, ..key } } else { key })
+            .collect()
+    };
+    haldane_services::ALL.iter().map(|entry| (entry.name, listening(entry))).collect()
+}
+
+fn sinks() -> Keys {
+    let (table, mut problems) = (Table::default(), Vec::new());
+    let mut keys = |entry: &haldane_sinks::Entry| {
+        let mut section = Section::new(&table, &mut problems);
+        super::sink::common(&mut section);
+        (entry.build)(entry.name, &mut section, &Sender { node: String::new() });
+        section.described().to_vec()
+    };
+    haldane_sinks::ALL.iter().map(|entry| (entry.name, keys(entry))).collect()
+}
+
+/// The keys that all of them have and explain alike, with the default of the first.
+fn shared(all: &Keys) -> Vec<Described> {
+    let Some(((_, first), others)) = all.split_first() else { return Vec::new() };
+    let everywhere = |key: &&Described| {
+        let alike =
+            |keys: &[Described]| keys.iter().any(|other| (other.key, other.about) == (key.key, key.about));
+        !others.is_empty() && others.iter().all(|(_, keys)| alike(keys))
+    };
+    first.iter().filter(everywhere).cloned().collect()
+}
+
+/// What is left to say of one of them: keys of its own, its port, and defaults that differ from the shared ones.
+fn own<'k>(keys: &'k [Described], shared: &'k [Described]) -> impl Iterator<Item = &'k Described> {
+    keys.iter().filter(|key| key.key == "port" || !shared.contains(key))
+}
+
+/// Keys with their meaning, indented: these lines belong to no section.
+fn common(title: &str, keys: &[Described], text: &mut String) {
+    if !keys.is_empty() {
+        text.push('\n');
+        comment_line(title, text);
+    }
+    for key in keys {
+        comment_line("", text);
+        comment_line(&format!("    {} = {}", key.key, key.default.as_deref().unwrap_or("…")), text);
+        wrap(key.about, "        ", text);
+    }
+}
+
+fn described(key: &Described, text: &mut String) {
+    text.push('\n');
+    wrap(key.about, "", text);
     let default = key.default.as_deref().unwrap_or("");
-    text.push_str(format!("#{off}{} = {default}", key.key).trim_end());
+    text.push_str(format!("#{} = {default}", key.key).trim_end());
     text.push('\n');
 }
 
-fn wrap(words: &str, text: &mut String) {
+fn wrap(words: &str, indent: &str, text: &mut String) {
     let mut line = String::new();
     for word in words.split_whitespace() {
-        if !line.is_empty() && line.chars().count().saturating_add(word.chars().count()) >= WIDTH {
-            comment_line(&line, text);
+        if !line.is_empty()
+            && [indent, &line, word].iter().map(|part| part.chars().count()).sum::<usize>() >= WIDTH
+        {
+            comment_line(&format!("{indent}{line}"), text);
             line.clear();
         }
         if !line.is_empty() {
@@ -78,7 +136,7 @@ fn wrap(words: &str, text: &mut String) {
         }
         line.push_str(word);
     }
-    comment_line(&line, text);
+    comment_line(&format!("{indent}{line}"), text);
 }
 
 fn comment_line(line: &str, text: &mut String) {

@@ -119,6 +119,22 @@ pub(super) fn read_all(
     services
 }
 
+/// Takes away every address of IPv6 where every one of IPv4 is listened on, too. One that stands alone was
+/// asked for and is left to fail with its reason.
+pub(super) fn without_ipv6(service: &mut ServiceConfig) {
+    let everywhere = |endpoint: &Endpoint| endpoint.address.ip().is_unspecified();
+    let four: Vec<u16> = service
+        .endpoints
+        .iter()
+        .filter(|endpoint| everywhere(endpoint) && endpoint.address.is_ipv4())
+        .map(|endpoint| endpoint.address.port())
+        .collect();
+    service.endpoints.retain(|endpoint| {
+        let six = everywhere(endpoint) && endpoint.address.is_ipv6();
+        !(six && four.contains(&endpoint.address.port()))
+    });
+}
+
 /// Reads one section, with the keys in the order of the sample file.
 pub(super) fn read(
     entry: &'static Entry,

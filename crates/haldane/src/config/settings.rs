@@ -39,7 +39,10 @@ pub(super) fn read(root: &Table, origin: &str, around: &Surroundings, problems: 
     section.finish();
 
     let machine = Host { name: host.name.clone(), keep: keeper(&folder, around.write) };
-    let services = service::read_all(&services, &listen, &machine, problems);
+    let mut services = service::read_all(&services, &listen, &machine, problems);
+    if !around.ipv6 {
+        services.iter_mut().for_each(service::without_ipv6);
+    }
     let sinks = sink::read_all(&sinks, &Sender { node: host.node_id.clone() }, problems);
     problems.append(&mut of_root);
     Config {
@@ -78,7 +81,7 @@ pub(super) fn describe(around: &Surroundings) -> Vec<(&'static str, Vec<haldane_
     one("host", &|section| drop(host(section, around)));
     one("ignore", &|section| drop(Ignore::configure(section)));
     one("store", &|section| drop(store(section, Path::new(""))));
-    one("limits", &|section| drop(limits(section)));
+    one("limits", &|section| _ = limits(section));
     described
 }
 

@@ -55,14 +55,19 @@ pub(super) fn read_all(
     sinks
 }
 
+/// The keys that are asked for before it is known what sink it is; returns its type, if it has one.
+pub(super) fn common(section: &mut Section<'_>) -> Option<String> {
+    section.flag("enabled", true, "Whether it runs.");
+    section.optional("type", "What it is, if its name does not say so: [sink.alice] with type = \"smtp\".")
+}
+
 fn read(item: &Item, table: &Table, sender: &Sender, problems: &mut Vec<Problem>) -> Option<SinkConfig> {
     if matches!(table.get("enabled").map(|item| &item.node.value), Some(Raw::Bool(false))) {
         return None;
     }
     let names = || ALL.iter().map(|entry| entry.name);
     let mut section = Section::new(table, problems);
-    section.flag("enabled", true, "Whether it runs.");
-    let kind = section.optional("type", "What it is, if its name does not say so.");
+    let kind = common(&mut section);
     let kind = kind.unwrap_or_else(|| item.key.clone());
     let Some(entry) = ALL.iter().find(|entry| entry.name.eq_ignore_ascii_case(&kind)) else {
         let words = names().collect::<Vec<_>>().join(", ");

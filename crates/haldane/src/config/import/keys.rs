@@ -100,7 +100,6 @@ pub(super) const SERVICES: &[Service] = &[
         ],
         shared: Some(("http", HTTP_SHARED)),
         informative: &["skin.list"],
-        ..PLAIN
     },
     Service {
         name: "ssh",
