@@ -90,7 +90,7 @@ fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
 }
 
 impl Trust {
-    /// Reads `ca`, `verify`, `client_certificate` and `client_key`, and the files that they name.
+    /// Reads `ca`, `verify`, `client_certificate` and `client_key`.
     pub(crate) fn configure(section: &mut Section<'_>) -> Self {
         let authorities =
             section.path("ca", "The only authorities to trust (PEM); without it, those of this machine.");

@@ -1,5 +1,5 @@
 //! Alerts by mail, one for each event: a subject and a text that a person can read, the event as JSON beside
-//! it. Speaks SMTP itself (see [`talk`]), since a refusal must be explained by the step at which it came;
+//! it. Speaks SMTP itself (see `talk.rs`), since a refusal must be explained by the step at which it came;
 //! keeps the connection while there is more to send.
 //!
 //! A mail is tried for each recipient until that recipient's server has taken or refused it, and is never
@@ -74,7 +74,7 @@ enum Fate {
 
 impl Sink for Smtp {
     const NAME: &'static str = "smtp";
-    /// A server may take its time to look through a message; see [`talk::Patience`].
+    /// A server may take its time to look through a message; see RFC 5321, section 4.5.3.2.6.
     const TIMEOUT: Duration = Duration::from_secs(120);
     const WANTS: Wants = Wants { severity: Severity::Medium, operational: false };
 
