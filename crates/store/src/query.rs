@@ -164,18 +164,22 @@ impl Reader {
             sql.push_str(condition);
             bound.extend(values);
         };
+        // Everything goes by position, so that nothing is sorted; a sub-query on an index says from where to where.
+        // (The plus keeps SQLite from looking for the minimum in the table itself.)
         if let Some(since) = query.since {
-            also("at >= ?", vec![Bound::Integer(row::micros(since))]);
+            let at = Bound::Integer(row::micros(since));
+            also("seq >= (SELECT min(+seq) FROM events WHERE at >= ?) AND at >= ?", vec![at.clone(), at]);
         }
         if let Some(until) = query.until {
-            also("at < ?", vec![Bound::Integer(row::micros(until))]);
+            let at = Bound::Integer(row::micros(until));
+            also("seq <= (SELECT max(+seq) FROM events WHERE at < ?) AND at < ?", vec![at.clone(), at]);
         }
         if let Some(source) = query.source {
             let blob = |address: IpAddr| Bound::Blob(row::octets(address).as_slice().to_vec());
             let (first, last) = (source.network(), source.broadcast());
             let length = if first.is_ipv4() { 4 } else { 16 };
             also(
-                "source >= ? AND source <= ? AND length(source) = ?",
+                "seq IN (SELECT seq FROM events WHERE source >= ? AND source <= ? AND length(source) = ?)",
                 vec![blob(first), blob(last), Bound::Integer(length)],
             );
         }
