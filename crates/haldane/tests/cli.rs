@@ -233,7 +233,7 @@ fn opencanaryd_that_finds_no_usable_file_says_where_it_looked() {
     let folder = Folder::new("no-file");
     for action in ["--dev", "--start"] {
         let output = folder.opencanaryd(&[action]);
-        assert_ne!(code(&output), 0, "{action}");
+        assert_eq!(code(&output), 78, "{action}");
         assert!(stderr(&output).contains(".opencanary.conf"), "{action}: {}", stderr(&output));
     }
     assert!(!Path::new(&folder.path("pid")).exists());
