@@ -53,6 +53,9 @@ pub trait Protocol: Sized + Send + Sync + 'static {
     const TLS: TlsUse = TlsUse::Never;
     /// A command that shows it at work, with `{host}` and `{port}`; empty if there is none.
     const TRY: &'static str = "";
+    /// Whether its messages have bounds of their own. Where not (a raw port), what arrives together is one
+    /// message, and the network decides how a conversation is cut up.
+    const FRAMED: bool = true;
     /// One conversation.
     type Session: Session;
 
@@ -133,6 +136,8 @@ pub struct Entry {
     pub stream: bool,
     /// Whether it can listen on UDP.
     pub datagrams: bool,
+    /// See [`Protocol::FRAMED`].
+    pub framed: bool,
 }
 
 /// A service as configured, ready to listen in each of the ways that it can.
@@ -168,6 +173,7 @@ impl Entry {
             build,
             stream: true,
             datagrams: false,
+            framed: P::FRAMED,
         }
     }
 
@@ -186,6 +192,7 @@ impl Entry {
             build,
             stream: false,
             datagrams: true,
+            framed: true,
         }
     }
 
@@ -205,6 +212,7 @@ impl Entry {
             build,
             stream: true,
             datagrams: true,
+            framed: P::FRAMED,
         }
     }
 }

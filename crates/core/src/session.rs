@@ -65,9 +65,9 @@ pub enum Flow {
     Close,
     /// Send the reply, tear the connection down (RST).
     Reset,
-    /// Send the reply, hang up as a process does that ends before it has read everything: as `Reset` if bytes of
-    /// the peer are left over, else as `Close`.
-    Abandon,
+    /// Send the reply, hang up without reading on, as a server does that reads no more than it needs: FIN if
+    /// the peer has sent nothing more, RST if something of it lies unread.
+    Leave,
     /// Send the reply, then wrap the connection in TLS. Buffered plain text is an offence, and recorded.
     StartTls,
 }

@@ -142,10 +142,7 @@ impl<T: Io> Driver<'_, T> {
             match flow {
                 Flow::Continue => {}
                 Flow::Close | Flow::Reset => return Some(Ended { why: "served", flow }),
-                Flow::Abandon => {
-                    let flow = if self.inbox.is_empty() { Flow::Close } else { Flow::Reset };
-                    return Some(Ended { why: "served", flow });
-                }
+                Flow::Leave => return Some(self.leave().await),
                 Flow::StartTls => {
                     if let Err(ended) = self.start_tls().await {
                         return Some(ended);
@@ -154,6 +151,16 @@ impl<T: Io> Driver<'_, T> {
             }
         }
         None
+    }
+
+    /// Hangs up on a peer that may have said more than was read: what is here of it is evidence.
+    async fn leave(&mut self) -> Ended {
+        let unread = !self.inbox.is_empty();
+        if unread {
+            let excerpt = Untrusted::new(self.inbox.get(..EXCERPT).unwrap_or(&self.inbox));
+            self.reporter.report(vec![Sighting::of(&UNFINISHED).with("excerpt", excerpt)]).await;
+        }
+        Ended { why: "served", flow: if unread { Flow::Reset } else { Flow::Close } }
     }
 
     async fn start_tls(&mut self) -> Result<(), Ended> {

@@ -4,9 +4,11 @@
 pub mod ftp;
 pub mod http;
 pub mod https;
+pub mod mysql;
 pub mod redis;
 pub mod replay;
 pub mod ssh;
+pub mod tcpbanner;
 
 use haldane_core::Entry;
 
@@ -17,5 +19,7 @@ pub static ALL: &[Entry] = &[
     Entry::stream::<http::Http>(),
     Entry::stream::<https::Https>(),
     Entry::stream::<ssh::Ssh>(),
+    Entry::stream::<mysql::Mysql>(),
     Entry::stream::<redis::Redis>(),
+    Entry::both::<tcpbanner::TcpBanner>(),
 ];

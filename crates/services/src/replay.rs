@@ -131,8 +131,7 @@ pub fn talk(protocol: &dyn AnyProtocol, pieces: &[&[u8]], finish: bool) -> Outco
     let mut effects = Effects::default();
     session.greet(&mut Cx::new(&peer, now, None, &mut random, &mut effects));
     absorb(&mut out, effects);
-    let mut coming = pieces.iter();
-    while let Some(piece) = coming.next() {
+    for (at, piece) in pieces.iter().enumerate() {
         inbox.extend_from_slice(piece);
         while !inbox.is_empty() {
             let mut effects = Effects::default();
@@ -147,8 +146,9 @@ pub fn talk(protocol: &dyn AnyProtocol, pieces: &[&[u8]], finish: bool) -> Outco
                     }
                     inbox.drain(..consumed);
                     absorb(&mut out, effects);
-                    let unread = !inbox.is_empty() || coming.clone().any(|piece| !piece.is_empty());
-                    out.ending = ending(flow, unread);
+                    // What a peer sends to a closed socket is answered by a reset, sooner or later.
+                    let more = pieces.iter().skip(at.saturating_add(1)).any(|piece| !piece.is_empty());
+                    out.ending = ending(flow, more || !inbox.is_empty());
                     if out.ending != Ending::Open {
                         return out;
                     }
@@ -201,10 +201,9 @@ pub fn bounds(service: &Service) -> Limits {
 
 fn ending(flow: Flow, unread: bool) -> Ending {
     match flow {
-        Flow::Abandon if unread => Ending::Reset,
-        Flow::Abandon => Ending::Close,
         Flow::Continue => Ending::Open,
-        Flow::Close => Ending::Close,
+        Flow::Leave if unread => Ending::Reset,
+        Flow::Close | Flow::Leave => Ending::Close,
         Flow::Reset => Ending::Reset,
         Flow::StartTls => Ending::Tls,
     }

@@ -96,7 +96,10 @@ fn difference(protocol: &dyn AnyProtocol, probe: &Value, notes: &Notes) -> Optio
         let finish = at + 1 == steps.len() && notes.finished.iter().any(|finished| finished == name);
         let pieces: Vec<&[u8]> = sent.iter().map(Vec::as_slice).collect();
         let outcome = talk(protocol, &pieces, finish);
-        ending = outcome.ending;
+        // How it ended first: what is sent to a server that has gone does not change it.
+        if ending == Ending::Open {
+            ending = outcome.ending;
+        }
         if finish && ending == Ending::Open {
             ending = Ending::Close;
         }

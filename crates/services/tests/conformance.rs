@@ -164,15 +164,14 @@ proptest! {
     /// However the network cuts a conversation up, it is the same conversation.
     #[test]
     fn segmentation_changes_nothing(bytes in wire(), cut in 1_usize..9) {
-        for entry in ALL {
-            let service = service(entry);
-            let Some(protocol) = &service.stream else { continue };
-            let whole = talk(protocol.as_ref(), &[&bytes], true);
+        for entry in ALL.iter().filter(|entry| entry.framed) {
+            // A service of its own for each: some count their conversations.
+            let (one, other) = (service(entry).stream, service(entry).stream);
+            let (Some(one), Some(other)) = (one, other) else { continue };
+            let whole = talk(one.as_ref(), &[&bytes], true);
             prop_assert_eq!(&whole.broken, &Vec::<String>::new(), "{}", entry.name);
             let pieces: Vec<&[u8]> = bytes.chunks(cut).collect();
-            // From the start again: a service may count its conversations.
-            let again = self::service(entry).stream.unwrap();
-            prop_assert_eq!(&whole, &talk(again.as_ref(), &pieces, true), "{}", entry.name);
+            prop_assert_eq!(&whole, &talk(other.as_ref(), &pieces, true), "{}", entry.name);
         }
     }
 

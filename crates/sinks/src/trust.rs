@@ -1,11 +1,16 @@
 //! TLS as a client: whom a sink trusts, and how it proves who it is.
 
-use std::{fmt, path::Path, sync::Arc};
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use haldane_core::Section;
 use rustls::{
-    CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
+    CertificateError, ClientConfig, ConfigBuilder, DigitallySignedStruct, Error, RootCertStore,
+    SignatureScheme, WantsVerifier,
     client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
     crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature},
     pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime, pem::PemObject},
@@ -15,15 +20,25 @@ use rustls::{
 #[derive(Debug)]
 pub(crate) struct Trust {
     /// Whether the server's certificate is looked at; without it, encryption hides from listeners only.
-    pub(crate) verify: bool,
+    verify: bool,
     /// The only authorities; `None` for those of this machine.
-    pub(crate) authorities: Option<Vec<CertificateDer<'static>>>,
+    authorities: Option<Vec<CertificateDer<'static>>>,
     /// For servers that ask for a client's certificate.
-    pub(crate) identity: Option<Identity>,
+    identity: Option<Identity>,
+    files: Files,
+}
+
+/// Where all of it comes from, in PEM form.
+#[derive(Debug, Default)]
+pub(crate) struct Files {
+    /// The only authorities to trust: a file, or a folder of files.
+    pub(crate) authorities: Option<PathBuf>,
+    /// Our certificate and its key, which may be one file.
+    pub(crate) identity: Option<(PathBuf, PathBuf)>,
 }
 
 /// A certificate with its key.
-pub(crate) struct Identity {
+struct Identity {
     chain: Vec<CertificateDer<'static>>,
     key: PrivateKeyDer<'static>,
 }
@@ -35,20 +50,17 @@ impl fmt::Debug for Identity {
 }
 
 impl Identity {
-    /// Reads both from PEM files and checks that they belong together.
-    ///
-    /// # Errors
-    /// In words that follow "expected …".
-    pub(crate) fn read(certificate: &Path, key: &Path) -> Result<Self, String> {
+    fn read(certificate: &Path, key: &Path) -> Result<Self, String> {
         let chain = certificates(certificate)?;
         let key = PrivateKeyDer::from_pem_file(key)
             .map_err(|error| format!("a private key in PEM form ({}: {error})", key.display()))?;
-        let identity = Self { chain, key };
-        let trust = Trust { verify: true, authorities: Some(Vec::new()), identity: Some(identity) };
-        match (trust.config(), trust.identity) {
-            (Ok(_), Some(identity)) => Ok(identity),
-            (Err(error), _) => Err(format!("a certificate with its own key ({error})")),
-            (Ok(_), None) => Err("a certificate".into()),
+        // Whether they belong together.
+        match builder(&Arc::new(ring::default_provider()))
+            .map(|builder| builder.with_root_certificates(RootCertStore::empty()))?
+            .with_client_auth_cert(chain.clone(), key.clone_key())
+        {
+            Ok(_) => Ok(Self { chain, key }),
+            Err(error) => Err(format!("a certificate with its own key ({error})")),
         }
     }
 
@@ -64,11 +76,8 @@ impl Identity {
     }
 }
 
-/// The certificates in a PEM file, or in the files of a folder.
-///
-/// # Errors
-/// In words that follow "expected …".
-pub(crate) fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
+/// The certificates in a PEM file, or in the files of a folder. Fails in words that follow "expected …".
+fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
     let found = match path.is_dir() {
         true => rustls_native_certs::load_certs_from_paths(None, Some(path)),
         false => rustls_native_certs::load_certs_from_paths(Some(path), None),
@@ -81,33 +90,38 @@ pub(crate) fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, 
 }
 
 impl Trust {
-    /// Reads `ca`, `verify`, `client_certificate` and `client_key`. The files are read at once, while the
-    /// program may still read them.
-    pub(crate) fn configure(section: &mut Section<'_>) -> Self {
-        let ca =
-            section.path("ca", "The only authorities to trust (PEM); without it, those of this machine.");
-        let verify = section.flag("verify", true, "Whether the server's certificate must be a trusted one.");
-        let certificate =
-            section.path("client_certificate", "Our own certificate (PEM), if the server asks.");
-        let key = section.path("client_key", "Its key; if left out, it stands in the certificate's file.");
-        let authorities = ca.and_then(|path| match certificates(&path) {
-            Ok(found) => Some(found),
-            Err(expected) => {
-                section.invalid("ca", format!("expected {expected}"));
-                None
-            }
-        });
-        let identity = certificate.and_then(|certificate| {
-            let key = key.as_ref().unwrap_or(&certificate);
-            match Identity::read(&certificate, key) {
-                Ok(identity) => Some(identity),
-                Err(expected) => {
-                    section.invalid("client_certificate", format!("expected {expected}"));
-                    None
-                }
-            }
-        });
-        Self { verify, authorities, identity }
+    /// Reads the files at once, while the program may still read them. `keys` are those of the configuration
+    /// for the authorities and for our certificate.
+    pub(crate) fn read(section: &mut Section<'_>, verify: bool, files: Files, keys: (&str, &str)) -> Self {
+        let mut trust = Self { verify, authorities: None, identity: None, files };
+        for (key, expected) in trust.reread(keys) {
+            section.invalid(key, format!("expected {expected}"));
+        }
+        trust
+    }
+
+    /// Reads the files anew; what cannot be read stays as it was. Returns the key of the configuration and
+    /// what was expected, for each that failed.
+    fn reread<'k>(&mut self, keys: (&'k str, &'k str)) -> Vec<(&'k str, String)> {
+        let mut failed = Vec::new();
+        match self.files.authorities.as_deref().map(certificates) {
+            None => {}
+            Some(Ok(found)) => self.authorities = Some(found),
+            Some(Err(expected)) => failed.push((keys.0, expected)),
+        }
+        match self.files.identity.as_ref().map(|(certificate, key)| Identity::read(certificate, key)) {
+            None => {}
+            Some(Ok(found)) => self.identity = Some(found),
+            Some(Err(expected)) => failed.push((keys.1, expected)),
+        }
+        failed
+    }
+
+    /// For [`crate::Sink::reopen`]: certificates are renewed while the program runs.
+    pub(crate) fn renew(&mut self) {
+        for (_, expected) in self.reread(("", "")) {
+            tracing::warn!("a file is not read anew: expected {expected}");
+        }
     }
 
     /// For rustls.
@@ -116,9 +130,7 @@ impl Trust {
     /// In words for the operator.
     pub(crate) fn config(&self) -> Result<Arc<ClientConfig>, String> {
         let provider = Arc::new(ring::default_provider());
-        let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
-            .with_safe_default_protocol_versions()
-            .map_err(|error| error.to_string())?;
+        let builder = builder(&provider)?;
         let builder = match self.verify {
             true => {
                 let mut store = RootCertStore::empty();
@@ -175,6 +187,12 @@ impl Trust {
             }
         }
     }
+}
+
+fn builder(provider: &Arc<CryptoProvider>) -> Result<ConfigBuilder<ClientConfig, WantsVerifier>, String> {
+    ClientConfig::builder_with_provider(Arc::clone(provider))
+        .with_safe_default_protocol_versions()
+        .map_err(|error| error.to_string())
 }
 
 /// What the operator can do about a failed handshake; `None` if it did not fail over TLS. `authority` is the

@@ -174,6 +174,7 @@ async fn a_full_disk_keeps_no_half_line_and_gets_the_rest_once_it_is_free() {
     fs::remove_file(&path).unwrap();
     let again = sink.once(&records(1..=60)).await;
     let rest = names(&path);
+    drop(sink);
     let unmounted = Command::new("umount").arg(&folder).status().unwrap();
     assert!(unmounted.success());
     assert_eq!(why, format!("cannot write to {}: the disk is full", path.display()));

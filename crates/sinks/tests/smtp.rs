@@ -141,6 +141,16 @@ async fn a_wrong_password_is_named_but_not_told() {
 }
 
 #[tokio::test]
+async fn a_password_may_stand_in_a_file() {
+    let folder = receivers::Folder::new();
+    std::fs::write(folder.file("password"), "s3cr3t\n").unwrap();
+    let server = Mailbox::new(|_| None);
+    let keys = json!({ "username": "canary", "password_file": folder.file("password") });
+    sink("smtp", mail(server.port, keys)).once(&[login(1, "a", "b")]).await.unwrap();
+    assert_eq!(server.count("AUTH PLAIN AGNhbmFyeQBzM2NyM3Q="), 1);
+}
+
+#[tokio::test]
 async fn a_password_is_not_sent_in_the_clear_unless_told_to() {
     let server = Mailbox::new(|_| None);
     let keys = json!({ "security": "auto", "username": "canary", "password": "s3cr3t" });

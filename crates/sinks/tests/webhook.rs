@@ -311,6 +311,26 @@ async fn a_proxy_is_used_for_its_scheme_with_its_password() {
 }
 
 #[tokio::test]
+async fn plain_http_goes_through_a_proxy_by_its_whole_address() {
+    let proxy = answering("200 OK");
+    let proxies = json!({ "http": format!("http://u:p%40ss@127.0.0.1:{}", proxy.port) });
+    // Longer than the client's buffer.
+    let data = json!({ "text": "x".repeat(200_000), "message": "%(message)s" });
+    let keys = json!({ "url": "http://receiver.invalid:8080/hook?a=b", "proxies": proxies, "data": data });
+    let mut sink = sink("webhook", keys);
+    for number in 1..=2 {
+        sink.once(&[login(number, "root", "b")]).await.unwrap();
+    }
+    for number in 0..2 {
+        let request = proxy.request(number);
+        assert_eq!(request.line, "POST http://receiver.invalid:8080/hook?a=b HTTP/1.1");
+        assert_eq!(request.header("host"), Some("receiver.invalid:8080"));
+        assert_eq!(request.header("proxy-authorization"), Some("Basic dTpwQHNz"));
+        assert!(request.body.starts_with("message=%7B") && request.body.ends_with("xxx"));
+    }
+}
+
+#[tokio::test]
 async fn a_receiver_that_is_not_there_is_named_without_its_secrets() {
     let (why, _) = later(send(hook(free_port(), json!({}))).await);
     assert!(why.contains("refused the connection") && !why.contains("s3cr3t"), "{why}");

@@ -138,12 +138,12 @@ impl Store {
     /// The folder or file cannot be used, another daemon uses it, or a newer version wrote it.
     pub fn open(options: Options, kinds: Arc<Kinds>, process: Process) -> Result<Self, Error> {
         let lock = schema::lock(&options.folder)?;
-        let (db, aside) = schema::open(&options.folder, options.durable)?;
-        let reading = schema::readable(&options.folder)?;
-        let shared = Arc::new(Shared::load(&db, reading, kinds)?);
+        let opened = schema::begin(&options.folder, options.durable)?;
+        let shared = Arc::new(Shared::new(opened.reading, opened.newest, opened.cursors, kinds));
         let (ingest, queue) = mpsc::channel(QUEUE);
-        let writer =
-            Writer::new(shared.clone(), db, options, process, queue, aside).map_err(Error::Thread)?;
+        let mut writer =
+            Writer::new(shared.clone(), opened.db, options, process, queue).map_err(Error::Thread)?;
+        writer.begin(opened.aside.as_deref(), opened.unwritable);
         let run = move || {
             writer.run();
             drop(lock);
@@ -169,7 +169,7 @@ impl Store {
 
     /// The position of the newest event; 0 if there never was one.
     pub fn newest(&self) -> u64 {
-        self.shared.tail().newest()
+        self.shared.tail().visible()
     }
 
     /// Whether that sink ever saved a position. A new one may start at [`Self::newest`].

@@ -1,6 +1,7 @@
 //! The database file: opening, migrating, setting aside.
 
 use std::{
+    collections::HashMap,
     fs::{DirBuilder, File, OpenOptions},
     os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::{Path, PathBuf},
@@ -9,7 +10,7 @@ use std::{
 
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
-use crate::{Error, now};
+use crate::{Error, now, shared};
 
 /// The database, in the folder of the store.
 pub(crate) const FILE: &str = "haldane.db";
@@ -60,6 +61,54 @@ pub(crate) fn lock(folder: &Path) -> Result<File, Error> {
         Err(std::fs::TryLockError::WouldBlock) => Err(Error::Locked { folder: folder.to_owned() }),
         Err(std::fs::TryLockError::Error(source)) => Err(failed(source)),
     }
+}
+
+/// What the store begins with.
+pub(crate) struct Opened {
+    /// For the writer.
+    pub(crate) db: Connection,
+    /// For everybody else.
+    pub(crate) reading: Connection,
+    /// The position of the newest event.
+    pub(crate) newest: u64,
+    /// Where each sink is.
+    pub(crate) cursors: HashMap<String, u64>,
+    /// Where a damaged database went.
+    pub(crate) aside: Option<PathBuf>,
+    /// Why `db` is a stand-in that takes nothing, if it is one.
+    pub(crate) unwritable: Option<String>,
+}
+
+/// Opens what there is. A disk without space does not keep a canary from starting: events stay in memory until
+/// there is.
+pub(crate) fn begin(folder: &Path, durable: bool) -> Result<Opened, Error> {
+    let (db, aside) = match open(folder, durable) {
+        Err(Error::Sqlite(error)) if no_space(&error) => return stand_in(folder, &error),
+        opened => opened?,
+    };
+    let (newest, cursors) = (shared::newest(&db)?, shared::cursors(&db)?);
+    Ok(Opened { db, reading: readable(folder)?, newest, cursors, aside, unwritable: None })
+}
+
+/// Not even opening leaves a trace: what the log holds is not seen, only the database itself.
+fn stand_in(folder: &Path, error: &rusqlite::Error) -> Result<Opened, Error> {
+    /// More events than a log ever holds: what is numbered from there is new.
+    const LOG: u64 = 1 << 20;
+    let flags =
+        OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let path = folder.join(FILE);
+    let escaped = path.to_string_lossy().replace('%', "%25").replace('?', "%3f").replace('#', "%23");
+    let reading = Connection::open_with_flags(format!("file:{escaped}?immutable=1"), flags)?;
+    let logged = std::fs::metadata(folder.join(format!("{FILE}-wal"))).is_ok_and(|log| log.len() > 0);
+    let newest = shared::newest(&reading).unwrap_or_default();
+    let newest = if logged { newest.saturating_add(LOG) } else { newest };
+    let cursors = shared::cursors(&reading).unwrap_or_default();
+    let unwritable = Some(error.to_string());
+    Ok(Opened { db: Connection::open_in_memory()?, reading, newest, cursors, aside: None, unwritable })
+}
+
+fn no_space(error: &rusqlite::Error) -> bool {
+    matches!(error.sqlite_error_code(), Some(ErrorCode::DiskFull | ErrorCode::SystemIoFailure))
 }
 
 /// A database ready for writing; and where a damaged one was set aside, if that was necessary.

@@ -95,6 +95,7 @@ pub(crate) fn newest(db: &Connection) -> rusqlite::Result<u64> {
     Ok(u64::try_from(newest).unwrap_or_default())
 }
 
+/// Where each sink is.
 pub(crate) fn cursors(db: &Connection) -> rusqlite::Result<HashMap<String, u64>> {
     let mut statement = db.prepare("SELECT sink, seq FROM cursors")?;
     let rows = statement
@@ -108,9 +109,13 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Shared {
-    pub(crate) fn load(db: &Connection, reading: Connection, kinds: Arc<Kinds>) -> rusqlite::Result<Self> {
-        let newest = newest(db)?;
-        Ok(Self {
+    pub(crate) fn new(
+        reading: Connection,
+        newest: u64,
+        cursors: HashMap<String, u64>,
+        kinds: Arc<Kinds>,
+    ) -> Self {
+        Self {
             kinds,
             newest: watch::Sender::new(newest),
             wake: Notify::new(),
@@ -118,12 +123,12 @@ impl Shared {
             unreadable: AtomicU64::new(0),
             tail: Mutex::new(Tail::after(newest)),
             reading: Mutex::new(reading),
-            cursors: Mutex::new(cursors(db)?),
+            cursors: Mutex::new(cursors),
             changes: Mutex::default(),
             condition: Mutex::new((true, "".into(), now())),
             stopped: AtomicBool::new(false),
             verifying: (Mutex::new(true), Condvar::new()),
-        })
+        }
     }
 
     pub(crate) fn tail(&self) -> MutexGuard<'_, Tail> {
@@ -280,10 +285,5 @@ impl Shared {
         if let Some(seq) = seq.and_then(|seq| u64::try_from(seq).ok()).filter(|_| pending) {
             self.change(|changes| _ = changes.verdicts.insert(seq, false));
         }
-    }
-
-    /// Goes on with another database, after the old one was set aside.
-    pub(crate) fn replace(&self, reading: Connection) {
-        *self.reading() = reading;
     }
 }

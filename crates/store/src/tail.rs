@@ -52,6 +52,11 @@ impl Tail {
         self.newest
     }
 
+    /// The last position that sinks may see.
+    pub(crate) fn visible(&self) -> u64 {
+        self.visible
+    }
+
     /// Everything up to here is on disk or lost.
     pub(crate) fn stored(&self) -> u64 {
         self.stored

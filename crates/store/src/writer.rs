@@ -52,8 +52,8 @@ pub(crate) struct Writer {
     changes_due: Option<Instant>,
     /// Until when sinks may be waiting for a verdict, and when to wake them next.
     held_back: Option<(Instant, Instant)>,
-    /// What to tell first.
-    damaged: Option<Batch>,
+    /// The database is not open: `db` is a stand-in.
+    detached: bool,
 }
 
 impl Writer {
@@ -63,11 +63,9 @@ impl Writer {
         options: Options,
         process: Process,
         queue: mpsc::Receiver<Batch>,
-        aside: Option<PathBuf>,
     ) -> std::io::Result<Self> {
         db.set_prepared_statement_cache_capacity(STATEMENTS);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
-        let damaged = aside.map(|aside| own(&kinds::REPLACED, replaced(&aside)));
         Ok(Self {
             shared,
             db,
@@ -81,15 +79,24 @@ impl Writer {
             failing: None,
             changes_due: None,
             held_back: None,
-            damaged,
+            detached: false,
         })
+    }
+
+    /// Tells what was found when opening: a damaged database, set aside; one that cannot be written, for which
+    /// the connection is a stand-in.
+    pub(crate) fn begin(&mut self, aside: Option<&Path>, unwritable: Option<String>) {
+        if let Some(aside) = aside {
+            self.write(vec![own(&kinds::REPLACED, replaced(aside))]);
+        }
+        if let Some(why) = unwritable {
+            self.detached = true;
+            self.fail(why);
+        }
     }
 
     pub(crate) fn run(mut self) {
         let Some(runtime) = self.runtime.take() else { return };
-        if let Some(batch) = self.damaged.take() {
-            self.write(vec![batch]);
-        }
         while !self.shared.stopped() {
             let batch = runtime.block_on(self.next());
             self.turn(batch);
@@ -182,7 +189,7 @@ impl Writer {
                 }
             }
             Err(error) => {
-                self.fail(&error);
+                self.fail(error.to_string());
                 tell(batches);
                 self.hold_back();
                 self.shared.verifiable();
@@ -250,9 +257,8 @@ impl Writer {
     }
 
     /// Writing failed: from now on events stay in memory.
-    fn fail(&mut self, error: &rusqlite::Error) {
+    fn fail(&mut self, why: String) {
         self.roll_back();
-        let why = error.to_string();
         self.shared.set_condition(false, &why);
         if self.failing.is_none() {
             tracing::error!(error = why, "cannot write events to disk: they stay in memory");
@@ -270,6 +276,11 @@ impl Writer {
 
     /// Tries to write what is in memory only; if all of it could be written, tells that writing works again.
     fn resume(&mut self) {
+        if self.detached
+            && let Err(error) = self.attach()
+        {
+            return self.fail(error.to_string());
+        }
         match self.catch_up() {
             Ok(()) => {
                 self.failing = None;
@@ -279,8 +290,37 @@ impl Writer {
                 let gap = lost.map(|lost| own(&kinds::GAP, gap(&lost)));
                 self.write(gap.into_iter().chain([own(&kinds::RESUMED, Fields::new())]).collect());
             }
-            Err(error) if schema::damaged(&error) => self.replace(),
-            Err(error) => self.fail(&error),
+            Err(error) if schema::damaged(&error) => self.set_aside(),
+            Err(error) => self.fail(error.to_string()),
+        }
+    }
+
+    /// Opens the database where that failed before, or a new one. The cursors go with us, and so do the
+    /// positions.
+    fn attach(&mut self) -> Result<(), crate::Error> {
+        let (db, aside) = schema::open(&self.folder, self.durable)?;
+        db.set_prepared_statement_cache_capacity(STATEMENTS);
+        *self.shared.reading() = schema::readable(&self.folder)?;
+        self.db = db;
+        self.detached = false;
+        let cursors = self.shared.cursors().clone();
+        self.shared.change(|changes| changes.cursors = cursors);
+        if let Some(aside) = aside {
+            self.keep(&mut [own(&kinds::REPLACED, replaced(&aside))]);
+        }
+        Ok(())
+    }
+
+    /// The database is damaged: out of the way with it. The next attempt to write begins a new one.
+    fn set_aside(&mut self) {
+        self.roll_back();
+        self.failing = Instant::now().checked_add(RETRY);
+        match schema::set_aside(&self.folder) {
+            Ok(aside) => {
+                self.detached = true;
+                self.keep(&mut [own(&kinds::REPLACED, replaced(&aside))]);
+            }
+            Err(error) => self.fail(format!("the damaged database cannot be moved: {error}")),
         }
     }
 
@@ -299,27 +339,6 @@ impl Writer {
             self.db.execute_batch("COMMIT")?;
             self.shared.tail().settle(last);
         }
-    }
-
-    /// The database is damaged: go on with a new one. The cursors go with us, and so do the positions.
-    fn replace(&mut self) {
-        self.roll_back();
-        let opened = schema::set_aside(&self.folder).map_err(|error| error.to_string()).and_then(|aside| {
-            let (db, _) = schema::open(&self.folder, self.durable).map_err(|error| error.to_string())?;
-            let reading = schema::readable(&self.folder).map_err(|error| error.to_string())?;
-            Ok((db, reading, aside))
-        });
-        match opened {
-            Ok((db, reading, aside)) => {
-                self.db = db;
-                self.shared.replace(reading);
-                let cursors = self.shared.cursors().clone();
-                self.shared.change(|changes| changes.cursors = cursors);
-                self.keep(&mut [own(&kinds::REPLACED, replaced(&aside))]);
-            }
-            Err(error) => tracing::error!(error, "cannot begin a new store"),
-        }
-        self.failing = Instant::now().checked_add(RETRY);
     }
 
     /// Deletes what need not be kept.
@@ -415,3 +434,6 @@ fn gap(lost: &Lost) -> Fields {
 fn replaced(aside: &Path) -> Fields {
     Fields::from([("aside".into(), aside.display().to_string().into())])
 }
+
+#[cfg(test)]
+mod tests;

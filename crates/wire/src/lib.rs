@@ -1,1 +1,3 @@
-//! x
+//! What several protocols share and none owns.
+
+pub mod text;

@@ -137,7 +137,7 @@ impl Connection {
             (_, true) => "Invalid SSH identification string.\r\n",
             (_, false) => "Protocol mismatch.\n",
         });
-        Flow::Abandon
+        Flow::Leave
     }
 
     /// Adds what is known about the client.

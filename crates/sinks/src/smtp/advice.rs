@@ -7,7 +7,7 @@
 use std::{io::ErrorKind, time::Duration};
 
 use super::{
-    Settings,
+    STEPS, Settings,
     talk::{Reply, Security, Step, Trouble},
 };
 use crate::{Failure, trust};
@@ -163,7 +163,8 @@ fn handshake(error: &std::io::Error, settings: &Settings, server: &str) -> Strin
 }
 
 fn silent(step: Step, settings: &Settings, server: &str) -> String {
-    let seconds = settings.patience.as_secs();
+    let patience = if step == Step::Message { settings.patience } else { settings.patience.min(STEPS) };
+    let seconds = patience.as_secs_f64().ceil();
     match step {
         Step::Resolve => format!("no answer from DNS about {:?} within {seconds} s", settings.host),
         Step::Connect => format!(

@@ -9,7 +9,11 @@ mod advice;
 mod mail;
 mod talk;
 
-use std::{path::Path, time::Duration};
+use std::{
+    io,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use haldane_core::{Event, Record, Section, Severity, Wants};
 use lettre::message::Mailbox;
@@ -18,10 +22,17 @@ use uuid::Uuid;
 
 use self::{
     mail::{Json, Letterhead},
-    talk::{Call, Mechanism, Security, Step, Talk, Trouble},
+    talk::{Call, Mechanism, Patience, Security, Step, Talk, Trouble},
 };
-use crate::{Delivery, Failure, Sender, Sink, concealed::Concealed, encode::Layout, trust::Trust};
+use crate::{
+    Delivery, Failure, Sender, Sink,
+    concealed::Concealed,
+    encode::Layout,
+    trust::{Files, Trust},
+};
 
+/// Longest wait for all that comes before the message.
+const STEPS: Duration = Duration::from_secs(30);
 /// Longest goodbye to a server.
 const GOODBYE: Duration = Duration::from_secs(2);
 
@@ -42,6 +53,7 @@ struct Settings {
     security: Security,
     mechanism: Mechanism,
     login: Option<(String, Concealed)>,
+    password_file: Option<PathBuf>,
     helo: Option<String>,
     trust: Trust,
     patience: Duration,
@@ -67,6 +79,8 @@ enum Fate {
 
 impl Sink for Smtp {
     const NAME: &'static str = "smtp";
+    /// A server may take its time to look through a message; see [`talk::Patience`].
+    const TIMEOUT: Duration = Duration::from_secs(120);
     const WANTS: Wants = Wants { severity: Severity::Medium, operational: false };
 
     fn configure(section: &mut Section<'_>, sender: &Sender) -> Self {
@@ -76,7 +90,7 @@ impl Sink for Smtp {
         if host.trim().is_empty() {
             section.invalid("host", "expected the name of a mail server");
         }
-        let login = login(section);
+        let (login, password_file) = login(section);
         let usual = match (security, &login) {
             (Security::Tls, _) => 465,
             (Security::StartTls, _) | (Security::Auto, Some(_)) => 587,
@@ -100,8 +114,9 @@ impl Sink for Smtp {
                 _ => Mechanism::Auto,
             },
             login,
+            password_file,
             helo: helo(section),
-            trust: Trust::configure(section),
+            trust: trust(section),
             patience,
             from: envelope(&from),
             to: to.iter().map(envelope).collect(),
@@ -132,6 +147,11 @@ impl Sink for Smtp {
 
     fn reopen(&mut self) {
         self.kept = None;
+        self.settings.trust.renew();
+        let password = self.settings.password_file.as_deref().map(from_file);
+        if let (Some((_, old)), Some(Ok(new))) = (&mut self.settings.login, password) {
+            *old = new;
+        }
     }
 }
 
@@ -152,16 +172,20 @@ impl Smtp {
     /// Sends to those who are still open. A connection kept from before may have been closed by the server:
     /// then once more over a new one.
     async fn exchange(&mut self, mail: &[u8]) -> Result<(), Failure> {
-        let deadline = Instant::now().checked_add(self.settings.patience).unwrap_or_else(Instant::now);
+        let now = Instant::now();
+        let patience = Patience {
+            steps: now.checked_add(self.settings.patience.min(STEPS)).unwrap_or(now),
+            message: now.checked_add(self.settings.patience).unwrap_or(now),
+        };
         if let Some(mut talk) = self.kept.take() {
-            talk.deadline = deadline;
+            talk.patience = patience;
             match self.over(talk, mail).await {
                 Err(Trouble::Closed(Step::Sender, _)) => {}
                 Err(Trouble::No(Step::Sender, reply)) if reply.code == 421 => {}
                 other => return other.map_err(|trouble| advice::failure(&trouble, &self.settings)),
             }
         }
-        let opened = self.open(deadline).await;
+        let opened = self.open(patience).await;
         let sent = match opened {
             Ok(talk) => self.over(talk, mail).await,
             Err(trouble) => Err(trouble),
@@ -169,7 +193,7 @@ impl Smtp {
         sent.map_err(|trouble| advice::failure(&trouble, &self.settings))
     }
 
-    async fn open(&self, deadline: Instant) -> Result<Talk, Trouble> {
+    async fn open(&self, patience: Patience) -> Result<Talk, Trouble> {
         let settings = &self.settings;
         let own = own_name();
         Talk::open(&Call {
@@ -180,7 +204,7 @@ impl Smtp {
             helo: settings.helo.as_deref().or(own.as_deref()),
             login: settings.login.as_ref().map(|(name, password)| (name.as_str(), password.reveal())),
             mechanism: settings.mechanism,
-            deadline,
+            patience,
         })
         .await
     }
@@ -240,7 +264,7 @@ impl Smtp {
 }
 
 async fn goodbye(mut talk: Talk) {
-    talk.deadline = Instant::now().checked_add(GOODBYE).unwrap_or(talk.deadline);
+    talk.patience.steps = Instant::now().checked_add(GOODBYE).unwrap_or(talk.patience.steps);
     talk.quit().await;
 }
 
@@ -281,42 +305,50 @@ fn security(section: &mut Section<'_>) -> Security {
     }
 }
 
-fn login(section: &mut Section<'_>) -> Option<(String, Concealed)> {
+/// User name, password, and the file that the password is from.
+fn login(section: &mut Section<'_>) -> (Option<(String, Concealed)>, Option<PathBuf>) {
     let username = section.optional("username", "For servers that want a login.");
     let password = section.optional("password", "The password for it.");
     let file = section.path("password_file", "A file that holds the password alone.");
-    let password = match (password, file) {
+    let password = match (password, file.as_deref().map(from_file)) {
         (Some(_), Some(_)) => {
             section.invalid("password_file", "expected only one of `password` and `password_file`");
             None
         }
-        (None, Some(path)) => from_file(section, &path),
-        (password, None) => password,
+        (None, Some(Err(error))) => {
+            section.invalid("password_file", format!("expected a readable file ({error})"));
+            None
+        }
+        (None, Some(Ok(password))) => Some(password),
+        (password, None) => password.map(Concealed::new),
     };
-    match (username, password) {
-        (Some(username), Some(password)) => Some((username, Concealed::new(password))),
-        (Some(_), None) => {
-            if !section.has("password_file") {
-                section.invalid("password", "expected a password for `username`");
-            }
+    let login = match (username, password) {
+        (Some(username), Some(password)) => Some((username, password)),
+        (Some(_), None) if file.is_none() => {
+            section.invalid("password", "expected a password for `username`");
             None
         }
         (None, Some(_)) => {
             section.invalid("username", "expected a user name for the password");
             None
         }
-        (None, None) => None,
-    }
+        (_, None) => None,
+    };
+    (login, file)
 }
 
-fn from_file(section: &mut Section<'_>, path: &Path) -> Option<String> {
-    match std::fs::read_to_string(path) {
-        Ok(text) => Some(text.trim_end_matches(['\r', '\n']).to_owned()),
-        Err(error) => {
-            section.invalid("password_file", format!("expected a readable file ({error})"));
-            None
-        }
-    }
+fn from_file(path: &Path) -> io::Result<Concealed> {
+    std::fs::read_to_string(path).map(|text| Concealed::new(text.trim_end_matches(['\r', '\n'])))
+}
+
+fn trust(section: &mut Section<'_>) -> Trust {
+    let authorities =
+        section.path("ca", "The only authorities to trust (PEM); without it, those of this machine.");
+    let verify = section.flag("verify", true, "Whether the server's certificate must be a trusted one.");
+    let certificate = section.path("client_certificate", "Our own certificate (PEM), if the server asks.");
+    let key = section.path("client_key", "Its key; if left out, it stands in the certificate's file.");
+    let identity = certificate.map(|certificate| (certificate.clone(), key.unwrap_or(certificate)));
+    Trust::read(section, verify, Files { authorities, identity }, ("ca", "client_certificate"))
 }
 
 /// Who writes, and to whom.

@@ -1,6 +1,6 @@
 //! The client's half of SMTP (RFC 5321), with STARTTLS (RFC 3207), implicit TLS (RFC 8314, section 3) and
 //! AUTH PLAIN and LOGIN (RFC 4954, RFC 4616). Each step is named, so that a failure can be explained by where
-//! it happened; every answer is bounded; every wait ends at one deadline.
+//! it happened; every answer is bounded; every wait ends.
 
 use std::{fmt, io, sync::Arc};
 
@@ -159,7 +159,17 @@ pub(super) struct Call<'a> {
     /// User name and password.
     pub(super) login: Option<(&'a str, &'a str)>,
     pub(super) mechanism: Mechanism,
-    pub(super) deadline: Instant,
+    pub(super) patience: Patience,
+}
+
+/// Until when to wait.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Patience {
+    /// For every step but the last.
+    pub(super) steps: Instant,
+    /// For the answer to the message. A server may look through it before it answers, and one that is left
+    /// while it does so gets the message twice: RFC 5321, section 4.5.3.2.6, wants ten minutes.
+    pub(super) message: Instant,
 }
 
 trait Stream: AsyncRead + AsyncWrite + Send + Sync + Unpin {}
@@ -171,7 +181,7 @@ pub(super) struct Talk {
     /// The extensions that the server offers, in upper case, one with its parameters each.
     offers: Vec<String>,
     /// When to give up.
-    pub(super) deadline: Instant,
+    pub(super) patience: Patience,
 }
 
 impl fmt::Debug for Talk {
@@ -199,7 +209,7 @@ impl Talk {
             true => handshake(call, Box::new(tcp)).await?,
             false => Box::new(tcp),
         };
-        let mut talk = Self { stream: BufReader::new(stream), offers: Vec::new(), deadline: call.deadline };
+        let mut talk = Self { stream: BufReader::new(stream), offers: Vec::new(), patience: call.patience };
         let greeting = talk.answer(Step::Greeting).await?;
         talk.require(Step::Greeting, greeting)?;
         talk.hello(&helo).await?;
@@ -276,7 +286,7 @@ impl Talk {
             return Err(Trouble::Smuggled);
         }
         let stream = handshake(call, self.stream.into_inner()).await?;
-        Ok(Self { stream: BufReader::new(stream), offers: Vec::new(), deadline: self.deadline })
+        Ok(Self { stream: BufReader::new(stream), offers: Vec::new(), patience: self.patience })
     }
 
     async fn log_in(&mut self, username: &str, password: &str, how: Mechanism) -> Result<(), Trouble> {
@@ -314,17 +324,24 @@ impl Talk {
     }
 
     async fn command(&mut self, step: Step, line: &str) -> Result<Reply, Trouble> {
+        // For whoever looks for the mistake in a configuration; never with a password in it.
+        tracing::debug!(command = if step == Step::Login { "AUTH" } else { line }, "to the mail server");
         self.write(step, format!("{line}\r\n").as_bytes()).await?;
         self.answer(step).await
     }
 
+    fn until(&self, step: Step) -> Instant {
+        if step == Step::Message { self.patience.message } else { self.patience.steps }
+    }
+
     async fn write(&mut self, step: Step, bytes: &[u8]) -> Result<(), Trouble> {
+        let until = self.until(step);
         let stream = self.stream.get_mut();
         let writing = async {
             stream.write_all(bytes).await?;
             stream.flush().await
         };
-        match timeout_at(self.deadline, writing).await {
+        match timeout_at(until, writing).await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(error)) => Err(Trouble::Closed(step, Some(error))),
             Err(_) => Err(Trouble::Silent(step)),
@@ -335,10 +352,11 @@ impl Talk {
     async fn answer(&mut self, step: Step) -> Result<Reply, Trouble> {
         let mut reply = Reply { code: 0, lines: Vec::new() };
         while reply.lines.len() < LINES {
+            let until = self.until(step);
             let mut line = Vec::new();
             let mut bounded = (&mut self.stream).take(LINE);
             let reading = bounded.read_until(b'\n', &mut line);
-            match timeout_at(self.deadline, reading).await {
+            match timeout_at(until, reading).await {
                 Ok(Ok(_)) if line.ends_with(b"\n") => {}
                 Ok(Ok(0)) => return Err(Trouble::Closed(step, None)),
                 Ok(Ok(_)) => return Err(garbled(step, &line)),
@@ -353,7 +371,10 @@ impl Talk {
             reply.code = code;
             reply.lines.push(text.get(4..).unwrap_or_default().to_owned());
             match text.as_bytes().get(3) {
-                None | Some(b' ') => return Ok(reply),
+                None | Some(b' ') => {
+                    tracing::debug!(%reply, "from the mail server");
+                    return Ok(reply);
+                }
                 Some(b'-') => {}
                 Some(_) => return Err(garbled(step, &line)),
             }
@@ -369,7 +390,7 @@ fn garbled(step: Step, line: &[u8]) -> Trouble {
 
 /// Tries each address of the name for its share of the time that is left.
 async fn connect(call: &Call<'_>) -> Result<TcpStream, Trouble> {
-    let found = match timeout_at(call.deadline, lookup_host((call.host, call.port))).await {
+    let found = match timeout_at(call.patience.steps, lookup_host((call.host, call.port))).await {
         Ok(Ok(found)) => found.collect::<Vec<_>>(),
         Ok(Err(error)) => return Err(Trouble::Unresolved(error)),
         Err(_) => return Err(Trouble::Silent(Step::Resolve)),
@@ -377,8 +398,12 @@ async fn connect(call: &Call<'_>) -> Result<TcpStream, Trouble> {
     let mut last = Trouble::Unresolved(io::Error::other("no address"));
     for (index, addr) in found.iter().enumerate() {
         let left = u32::try_from(found.len().saturating_sub(index)).unwrap_or(u32::MAX);
-        let share =
-            call.deadline.saturating_duration_since(Instant::now()).checked_div(left).unwrap_or_default();
+        let share = call
+            .patience
+            .steps
+            .saturating_duration_since(Instant::now())
+            .checked_div(left)
+            .unwrap_or_default();
         match tokio::time::timeout(share, TcpStream::connect(addr)).await {
             Ok(Ok(stream)) => return Ok(stream),
             Ok(Err(error)) => last = Trouble::Unreachable(error),
@@ -392,7 +417,7 @@ async fn handshake(call: &Call<'_>, stream: Box<dyn Stream>) -> Result<Box<dyn S
     let name = ServerName::try_from(call.host.to_owned())
         .map_err(|_| Trouble::Unusable(format!("{:?} is no name that a certificate can hold", call.host)))?;
     let connecting = TlsConnector::from(Arc::clone(&call.tls)).connect(name, stream);
-    match timeout_at(call.deadline, connecting).await {
+    match timeout_at(call.patience.steps, connecting).await {
         Ok(Ok(stream)) => Ok(Box::new(stream)),
         Ok(Err(error)) => Err(Trouble::Handshake(error)),
         Err(_) => Err(Trouble::Silent(Step::Handshake)),

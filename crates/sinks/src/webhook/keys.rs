@@ -16,7 +16,7 @@ use ureq::{
 use super::body::{self, Template};
 use crate::{
     concealed::Concealed,
-    trust::{Identity, Trust, certificates},
+    trust::{Files, Trust},
 };
 
 /// Whether a header's value says that the body is JSON.
@@ -86,12 +86,17 @@ fn unescaped(text: &str) -> String {
 }
 
 /// RFC 7617. As requests does it: Latin-1 where that is possible.
-fn set_basic(headers: &mut HeaderMap, username: &str, password: &str) {
+pub(super) fn basic(username: &str, password: &str) -> Option<HeaderValue> {
     let both = format!("{username}:{password}");
     let latin: Option<Vec<u8>> = both.chars().map(|c| u8::try_from(u32::from(c)).ok()).collect();
-    let proof = BASE64_STANDARD.encode(latin.unwrap_or_else(|| both.clone().into_bytes()));
-    if let Ok(mut value) = HeaderValue::try_from(format!("Basic {proof}")) {
-        value.set_sensitive(true);
+    let proof = BASE64_STANDARD.encode(latin.unwrap_or_else(|| both.into_bytes()));
+    let mut value = HeaderValue::try_from(format!("Basic {proof}")).ok()?;
+    value.set_sensitive(true);
+    Some(value)
+}
+
+fn set_basic(headers: &mut HeaderMap, username: &str, password: &str) {
+    if let Some(value) = basic(username, password) {
         headers.insert(header::AUTHORIZATION, value);
     }
 }
@@ -228,13 +233,7 @@ pub(super) fn trust(section: &mut Section<'_>) -> Trust {
     let (verify, authorities) = match node.map(|node| &node.value) {
         None | Some(Raw::Null) => (true, None),
         Some(Raw::Bool(verify)) => (*verify, None),
-        Some(Raw::Text(path)) => match certificates(path.as_ref()) {
-            Ok(found) => (true, Some(found)),
-            Err(expected) => {
-                section.invalid("verify", format!("expected {expected}"));
-                (true, None)
-            }
-        },
+        Some(Raw::Text(path)) => (true, Some(path.into())),
         Some(_) => {
             section.invalid("verify", "expected true, false or the path of a file");
             (true, None)
@@ -247,16 +246,12 @@ pub(super) fn trust(section: &mut Section<'_>) -> Trust {
     );
     let identity = match paths.as_slice() {
         [] => None,
-        [both] => Some(Identity::read(both.as_ref(), both.as_ref())),
-        [certificate, key] => Some(Identity::read(certificate.as_ref(), key.as_ref())),
-        _ => Some(Err("a file, or a list of certificate and key".to_owned())),
-    };
-    let identity = identity.and_then(|identity| match identity {
-        Ok(identity) => Some(identity),
-        Err(expected) => {
-            section.invalid("cert", format!("expected {expected}"));
+        [both] => Some((both.into(), both.into())),
+        [certificate, key] => Some((certificate.into(), key.into())),
+        _ => {
+            section.invalid("cert", "expected a file, or a list of certificate and key");
             None
         }
-    });
-    Trust { verify, authorities, identity }
+    };
+    Trust::read(section, verify, Files { authorities, identity }, ("verify", "cert"))
 }

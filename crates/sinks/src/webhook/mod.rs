@@ -7,13 +7,14 @@
 mod answer;
 mod body;
 mod keys;
+mod relay;
 
 use std::{io::Read, ops::RangeInclusive, sync::Arc, time::Duration, time::Instant};
 
 use haldane_core::{Event, Record, Section, Severity, Wants};
 use ureq::{
-    Agent, Proxy,
-    http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, header, uri::Scheme},
+    Agent, AsSendBody, Proxy, ProxyProtocol,
+    http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Uri, header, uri::Scheme},
     tls::TlsConfig,
 };
 
@@ -99,6 +100,8 @@ impl Sink for Webhook {
 
     fn reopen(&mut self) {
         self.client = None;
+        self.tls = None;
+        self.trust.renew();
     }
 }
 
@@ -189,34 +192,42 @@ fn ask(
     let who = shown(url);
     let failed = |error: ureq::Error| answer::failure(&error, &who, target.patience);
     let mut request = Request::builder().method(method).uri(url);
+    let mut client = client.clone();
+    let mut tunnel = None;
+    if let Some(proxy) = proxy(&target.proxies, url) {
+        let proxy = Proxy::new(proxy.reveal()).map_err(failed)?;
+        if url.scheme() == Some(&Scheme::HTTP) && proxy.protocol() == ProxyProtocol::Http {
+            client = relay::client(client.config(), &proxy).map_err(failed)?;
+            if let Some(proof) = proxy.username().and_then(|name| keys::basic(name, proxy.password()?)) {
+                request = request.header(header::PROXY_AUTHORIZATION, proof);
+            }
+        } else {
+            tunnel = Some(proxy);
+        }
+    }
     if let Some(all) = request.headers_mut() {
         all.extend(headers.iter().map(|(name, value)| (name.clone(), value.clone())));
     }
-    let proxy = match proxy(&target.proxies, url) {
-        None => None,
-        Some(proxy) => Some(Proxy::new(proxy.reveal()).map_err(failed)?),
-    };
     let result = match body {
-        Some(body) => {
-            let request = request.body(body.bytes()).map_err(|error| failed(error.into()))?;
-            match proxy {
-                None => client.run(request),
-                Some(proxy) => client.run(client.configure_request(request).proxy(Some(proxy)).build()),
-            }
-        }
-        None => {
-            let request = request.body(()).map_err(|error| failed(error.into()))?;
-            match proxy {
-                None => client.run(request),
-                Some(proxy) => client.run(client.configure_request(request).proxy(Some(proxy)).build()),
-            }
-        }
+        Some(body) => run(&client, request.body(body.bytes()).map_err(|error| failed(error.into()))?, tunnel),
+        None => run(&client, request.body(()).map_err(|error| failed(error.into()))?, tunnel),
     };
     let (parts, mut body) = result.map_err(failed)?.into_parts();
     let mut start = Vec::new();
     // A body that breaks off changes nothing: the status is there.
     let _ = body.as_reader().take(ANSWER).read_to_end(&mut start);
     Ok(Answer { status: parts.status, headers: parts.headers, start, who })
+}
+
+fn run(
+    client: &Agent,
+    request: Request<impl AsSendBody>,
+    tunnel: Option<Proxy>,
+) -> Result<Response<ureq::Body>, ureq::Error> {
+    match tunnel {
+        None => client.run(request),
+        Some(proxy) => client.run(client.configure_request(request).proxy(Some(proxy)).build()),
+    }
 }
 
 /// Where an answer sends us; `None` if it is the end, or leads out of the encrypted.
