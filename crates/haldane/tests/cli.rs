@@ -107,9 +107,9 @@ fn check_shows_every_mistake_and_exits_with_78() {
 #[test]
 fn check_of_a_good_file_counts_what_it_holds_and_makes_nothing() {
     let folder = Folder::new("check-good");
-    let file = folder.file("h.toml", "[service.ftp]\nport = 2121\n[sink.stdout]\n");
+    let file = folder.file("h.toml", "[service.ftp]\nport = 2121\n[service.ssh]\nport = 2222\n[sink.stdout]\n");
     let said = good(folder.haldane(&["check", "-c", &file]));
-    assert_eq!(said, format!("{file}: configuration is good: 1 service, 1 sink\n"));
+    assert_eq!(said, format!("{file}: configuration is good: 2 services, 1 sink\n"));
     assert!(!Path::new(&folder.path("state")).exists());
 }
 
