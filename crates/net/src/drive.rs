@@ -107,7 +107,8 @@ impl<T: Io> Driver<'_, T> {
             if let Some(ended) = ended {
                 return ended;
             }
-            if let Err(halted) = self.conn.receive(&mut self.inbox).await {
+            let patience = self.session.patience();
+            if let Err(halted) = self.conn.receive_within(&mut self.inbox, patience).await {
                 return self.halted(halted).await;
             }
         }
@@ -183,7 +184,7 @@ impl<T: Io> Driver<'_, T> {
                 return Err(Ended { why: "no TLS", flow: Flow::Close });
             }
         }
-        match self.conn.start_tls(acceptor, &early).await {
+        match self.conn.start_tls(acceptor, &early, &mut self.inbox).await {
             Ok(facts) => {
                 self.reporter.set_tls(facts);
                 self.reporter.report(vec![Sighting::of(&TLS_AGREED)]).await;
