@@ -64,7 +64,7 @@ impl Random for Counting {
 #[derive(Debug)]
 pub struct InMemory;
 
-static KEPT: Mutex<BTreeMap<(Option<PathBuf>, String), Vec<u8>>> = Mutex::new(BTreeMap::new());
+static KEPT: Mutex<BTreeMap<PathBuf, Vec<u8>>> = Mutex::new(BTreeMap::new());
 
 impl Keep for InMemory {
     fn keep(
@@ -77,7 +77,7 @@ impl Keep for InMemory {
             return Ok(content);
         }
         let mut kept = KEPT.lock().map_err(|error| error.to_string())?;
-        let key = (folder.map(Path::to_owned), name.to_owned());
+        let key = folder.unwrap_or(Path::new("")).join(name);
         if let Some(content) = kept.get(&key) {
             return Ok(content.clone());
         }
