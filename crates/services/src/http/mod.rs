@@ -157,6 +157,7 @@ impl Protocol for Http {
     const PORT: u16 = 80;
     const LIMITS: Limits = LIMITS;
     const KINDS: &'static [&'static Kind] = KINDS;
+    const TRY: &'static str = "curl -u admin:secret http://{host}:{port}/";
     type Session = Connection;
 
     fn configure(section: &mut Section<'_>, host: &Host) -> Self {

@@ -167,6 +167,7 @@ impl Protocol for TcpBanner {
     const PORT: u16 = 8001;
     const KINDS: &'static [&'static Kind] = &[&CONNECTION, &TETHERED, &SECRET, &INTRUDER, &ALERT, &RECEIVED];
     const FRAMED: bool = false;
+    const TRY: &'static str = "nc {host} {port}";
     type Session = Conversation;
 
     fn configure(section: &mut Section<'_>, _host: &Host) -> Self {
