@@ -78,7 +78,7 @@ impl<T: Io> Conn<T> {
     }
 
     /// Speaks TLS from here on. `early`: what was received after the request for it. Returns what the client
-    /// revealed, once the handshake is done.
+    /// revealed, once the handshake is done; what it has already said inside TLS is appended to `inbox`.
     ///
     /// # Errors
     /// With what the client revealed, if it got so far as to send its first message.
@@ -86,13 +86,13 @@ impl<T: Io> Conn<T> {
         &mut self,
         acceptor: &Acceptor,
         early: &[u8],
+        inbox: &mut Vec<u8>,
     ) -> Result<Arc<TlsFacts>, (Halted, Option<Arc<TlsFacts>>)> {
         let engine = acceptor.begin().map_err(|error| (Halted::Tls(error.to_string()), None))?;
         let engine = self.engine.insert(Box::new(engine));
         engine.receive(early);
-        let mut early_plain = Vec::new();
         loop {
-            let step = self.decrypt(&mut early_plain).await;
+            let step = self.decrypt(inbox).await;
             let Some(engine) = &self.engine else { return Err((Halted::Broken, None)) };
             let facts = engine.facts().cloned();
             match step {

@@ -184,7 +184,7 @@ impl<T: Io> Driver<'_, T> {
                 return Err(Ended { why: "no TLS", flow: Flow::Close });
             }
         }
-        match self.conn.start_tls(acceptor, &early).await {
+        match self.conn.start_tls(acceptor, &early, &mut self.inbox).await {
             Ok(facts) => {
                 self.reporter.set_tls(facts);
                 self.reporter.report(vec![Sighting::of(&TLS_AGREED)]).await;
