@@ -13,6 +13,7 @@
 
 mod answer;
 mod body;
+mod conditions;
 mod date;
 mod evidence;
 mod exploit;
