@@ -139,6 +139,22 @@ impl<T: Io> Conn<T> {
         }
     }
 
+    /// The same, with less patience than [`Limits::idle`] for once.
+    ///
+    /// # Errors
+    /// Nothing more will come.
+    pub async fn receive_within(
+        &mut self,
+        inbox: &mut Vec<u8>,
+        patience: Option<Duration>,
+    ) -> Result<(), Halted> {
+        let idle = self.limits.idle;
+        self.limits.idle = patience.map_or(idle, |patience| patience.min(idle));
+        let received = self.receive(inbox).await;
+        self.limits.idle = idle;
+        received
+    }
+
     /// Sends.
     ///
     /// # Errors

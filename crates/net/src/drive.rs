@@ -107,7 +107,8 @@ impl<T: Io> Driver<'_, T> {
             if let Some(ended) = ended {
                 return ended;
             }
-            if let Err(halted) = self.conn.receive(&mut self.inbox).await {
+            let patience = self.session.patience();
+            if let Err(halted) = self.conn.receive_within(&mut self.inbox, patience).await {
                 return self.halted(halted).await;
             }
         }

@@ -9,6 +9,7 @@ pub mod redis;
 pub mod replay;
 pub mod ssh;
 pub mod tcpbanner;
+pub mod telnet;
 
 use haldane_core::Entry;
 
@@ -16,6 +17,7 @@ use haldane_core::Entry;
 #[rustfmt::skip]
 pub static ALL: &[Entry] = &[
     Entry::stream::<ftp::Ftp>(),
+    Entry::stream::<telnet::Telnet>(),
     Entry::stream::<http::Http>(),
     Entry::stream::<https::Https>(),
     Entry::stream::<ssh::Ssh>(),

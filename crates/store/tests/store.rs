@@ -98,6 +98,15 @@ fn the_pipeline_runs_over_each_event_before_it_is_stored() {
 }
 
 #[test]
+fn a_bug_in_the_pipeline_does_not_end_the_store() {
+    let folder = Folder::new();
+    let process = Box::new(|event: &mut Event| assert!(event.service != "ssh"));
+    let store = Store::open(folder.options(), kinds(), process).unwrap();
+    put(&store, vec![Event { service: "ssh".into(), ..event() }, event()]);
+    assert_eq!(read(&*store.journal(), 0, &ALL).len(), 2);
+}
+
+#[test]
 fn sinks_get_what_they_want_and_pass_the_rest() {
     let folder = Folder::new();
     let store = open(folder.options());
@@ -418,7 +427,7 @@ fn any_event() -> impl Strategy<Value = Event> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    #![proptest_config(ProptestConfig::with_cases(32))]
 
     #[test]
     fn memory_and_disk_say_the_same(

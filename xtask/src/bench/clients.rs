@@ -25,8 +25,8 @@ pub struct Service {
 
 /// All of them.
 pub const SERVICES: &[Service] = &[
-    Service { name: "ftp", login: ftp, logtype: 2000, peer: true, settings: "fail_delay = 0\n" },
-    Service { name: "telnet", login: telnet, logtype: 6001, peer: false, settings: "fail_delay = 0\n" },
+    Service { name: "ftp", login: ftp, logtype: 2000, peer: true, settings: "login_delay = 0\n" },
+    Service { name: "telnet", login: telnet, logtype: 6001, peer: false, settings: "login_delay = 0\n" },
     Service { name: "http", login: http, logtype: 3001, peer: true, settings: "skin = \"basicLogin\"\n" },
     Service { name: "https", login: https, logtype: 3001, peer: true, settings: "skin = \"basicLogin\"\n" },
     Service { name: "mysql", login: mysql, logtype: 8001, peer: true, settings: "" },

@@ -218,7 +218,7 @@ impl Server {
         };
         let mut fields = vec![(Name::ContentType, self.persona.error_type().to_owned())];
         if matches!(status, 405 | 501)
-            && let Some(allowed) = self.allowed()
+            && let Some(allowed) = self.persona.allows()
         {
             fields.push((Name::Allow, allowed.to_owned()));
         }
@@ -229,10 +229,6 @@ impl Server {
         }
         let page = self.persona.page(status, &about).into_bytes();
         Answer { status, fields, body: page.into(), measured: true }
-    }
-
-    fn allowed(&self) -> Option<&'static str> {
-        self.persona.allows().map(|all| if self.site.terse { "GET,POST,OPTIONS" } else { all })
     }
 
     fn moved(&self, status: u16, to: &[u8], head: &Head, place: &Place) -> Answer<'_> {
@@ -278,7 +274,7 @@ impl Server {
 
     fn options(&self, path: &[u8]) -> Answer<'_> {
         let mut fields = Vec::new();
-        if let Some(allowed) = self.allowed() {
+        if let Some(allowed) = self.persona.allows() {
             fields.push((Name::Allow, allowed.to_owned()));
         }
         if let Some(mime) = self.site.file(path).and_then(|file| file.mime) {

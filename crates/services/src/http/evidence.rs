@@ -1,7 +1,5 @@
 //! A request as an event: which kind it is, and everything it revealed.
 
-use std::time::SystemTime;
-
 use haldane_core::{Login, Severity, Sighting, Untrusted, Value};
 
 use super::{
@@ -46,7 +44,7 @@ impl Exchange {
     }
 
     /// The event of this request.
-    pub(super) fn seen(&mut self, server: &Server, _now: SystemTime) -> Sighting {
+    pub(super) fn seen(&mut self, server: &Server) -> Sighting {
         self.reported = true;
         let head = &self.head;
         let login = login::of_content(head, &self.body).or_else(|| login::of_field(head));

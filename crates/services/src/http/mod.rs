@@ -21,6 +21,8 @@ mod persona;
 mod request;
 mod session;
 mod site;
+#[cfg(test)]
+mod tests;
 
 use std::{sync::Arc, time::Duration};
 

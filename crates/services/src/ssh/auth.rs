@@ -82,7 +82,8 @@ impl Connection {
     fn service_request(&mut self, login: &mut Login, body: &[u8], cx: &mut Cx<'_>) -> Flow {
         let mut input = Input::whole(body);
         let service = string(&mut input).ok().filter(|name| is_text(name) && input.is_empty()).map(text);
-        let Some(service) = service.filter(|_| !login.asked) else {
+        // As often as it likes: Paramiko asks before each attempt.
+        let Some(service) = service else {
             cx.report(self.about(unexpected(body)));
             return Flow::Close;
         };
@@ -113,13 +114,15 @@ impl Connection {
 
     fn request(&mut self, login: &mut Login, body: &[u8], cx: &mut Cx<'_>) -> Flow {
         let mut input = Input::whole(body);
-        let (Ok(user), Ok(service), Ok(method)) = (string(&mut input), string(&mut input), string(&mut input))
+        let (Ok(user), Ok(service), Ok(method)) =
+            (string(&mut input), string(&mut input), string(&mut input))
         else {
             cx.report(self.about(unexpected(body)));
             return Flow::Close;
         };
         let request = Request { user, method: text(method) };
-        let intact = self.record(&request, &mut input, cx) && [user, service, method].into_iter().all(is_text);
+        let intact =
+            self.record(&request, &mut input, cx) && [user, service, method].into_iter().all(is_text);
         login.prompted = false;
         login.attempts = login.attempts.saturating_add(1);
         // What follows a colon is a style of login.
@@ -230,6 +233,14 @@ impl Connection {
         self.refuse(login, true, cx)
     }
 
+    /// Records a question that stays without an answer.
+    pub(super) fn unanswered(&self, login: &Login, cx: &mut Cx<'_>) {
+        if login.prompted {
+            let request = Request { user: &login.user, method: b"keyboard-interactive" };
+            cx.report(self.about(user_alone(&request, "keyboard-interactive", &[])));
+        }
+    }
+
     /// Records what a request offers, and tells whether a real server could read all of it.
     fn record(&self, request: &Request<'_>, input: &mut Input<'_>, cx: &mut Cx<'_>) -> bool {
         let rest = input.rest();
@@ -242,6 +253,10 @@ impl Connection {
             b"keyboard-interactive" => Some(interactive(request, input)),
             _ => None,
         };
+        if request.method == b"keyboard-interactive" && self.server.offers("keyboard-interactive") {
+            // Recorded with the answer.
+            return recorded.is_some_and(|(_, intact)| intact);
+        }
         let (seen, intact) =
             recorded.unwrap_or_else(|| (user_alone(request, "other", rest), request.method != b"password"));
         cx.report(self.about(seen));

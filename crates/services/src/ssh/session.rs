@@ -98,6 +98,12 @@ impl Session for Connection {
             }
         }
     }
+
+    fn finished(&mut self, _left: &[u8], cx: &mut Cx<'_>) {
+        if let Phase::Login(login) = &self.phase {
+            self.unanswered(login, cx);
+        }
+    }
 }
 
 impl Connection {
@@ -278,7 +284,9 @@ impl Connection {
         cx: &mut Cx<'_>,
     ) -> Flow {
         let kind = payload.first().copied().unwrap_or_default();
-        if kind == message::KEXINIT || kind >= message::USERAUTH_REQUEST {
+        // A second KEXINIT is out of turn only once we have answered.
+        let again = kind == message::KEXINIT && !matches!(exchange.awaits, Awaits::NewKeys(_));
+        if again || kind >= message::USERAUTH_REQUEST {
             cx.report(unexpected(payload));
             return Flow::Close;
         }
@@ -292,8 +300,12 @@ impl Connection {
                 self.reply(&mut exchange, &mut input, &cookie, cx)
             }
             (Awaits::GroupInit(_), message::GEX_INIT) => self.reply(&mut exchange, &mut input, &cookie, cx),
-            (Awaits::NewKeys(_), message::NEWKEYS) if input.is_empty() => {
-                return self.new_keys(*exchange, cx);
+            (Awaits::NewKeys(keys), message::NEWKEYS) => {
+                if input.is_empty() && self.inbound.protect(exchange.to_us(), keys, exchange.strict).is_ok() {
+                    self.phase = Phase::Login(Box::new(Login::new(exchange.extensions)));
+                    return Flow::Continue;
+                }
+                Err(Failed)
             }
             _ => {
                 cx.report(unexpected(payload));
@@ -330,15 +342,6 @@ impl Connection {
         }
         exchange.awaits = reply.awaits();
         Ok(Flow::Continue)
-    }
-
-    fn new_keys(&mut self, exchange: Exchange, _cx: &mut Cx<'_>) -> Flow {
-        let Awaits::NewKeys(keys) = &exchange.awaits else { return Flow::Close };
-        if self.inbound.protect(exchange.to_us(), keys, exchange.strict).is_err() {
-            return Flow::Close;
-        }
-        self.phase = Phase::Login(Box::new(Login::new(exchange.extensions)));
-        Flow::Continue
     }
 }
 

@@ -1,6 +1,8 @@
 //! The writer driven by hand, turn by turn: a disk that is full, and what is deleted. `max_page_count` stands in
 //! for the disk: beyond it, SQLite says that it is full.
 
+#![allow(clippy::arithmetic_side_effects, reason = "numbers in tests are small")]
+
 use std::{
     path::PathBuf,
     sync::atomic::{AtomicU64, Ordering},
@@ -45,9 +47,8 @@ impl ByHand {
 
     fn put(&mut self, events: Vec<Event>) {
         let told = self.told.clone();
-        let recorded =
-            Some(Box::new(move || _ = told.fetch_add(1, Ordering::Relaxed)) as Box<dyn FnOnce() + Send>);
-        self.writer.turn(Some(Batch { events, recorded }));
+        let recorded = Box::new(move || _ = told.fetch_add(1, Ordering::Relaxed));
+        self.writer.turn(Some(Batch { events, recorded: Some(recorded) }));
     }
 
     fn told(&self) -> u64 {

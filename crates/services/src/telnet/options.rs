@@ -1,0 +1,312 @@
+//! Negotiation: who does what (RFC 854 and RFC 1143), and what clients tell of themselves on the way.
+
+use std::collections::BTreeMap;
+
+use haldane_core::{Sighting, Untrusted, Value};
+
+/// Interpret as command.
+pub(super) const IAC: u8 = 255;
+/// The four words of negotiation.
+pub(super) const WILL: u8 = 251;
+pub(super) const WONT: u8 = 252;
+pub(super) const DO: u8 = 253;
+pub(super) const DONT: u8 = 254;
+/// Subnegotiation begins, ends.
+pub(super) const SB: u8 = 250;
+pub(super) const SE: u8 = 240;
+
+/// RFC 856.
+pub(super) const BINARY: u8 = 0;
+/// RFC 857.
+pub(super) const ECHO: u8 = 1;
+/// RFC 858.
+pub(super) const SGA: u8 = 3;
+/// RFC 859.
+pub(super) const STATUS: u8 = 5;
+/// RFC 860.
+pub(super) const TIMING_MARK: u8 = 6;
+/// RFC 1091.
+const TERMINAL_TYPE: u8 = 24;
+/// RFC 1073.
+pub(super) const WINDOW: u8 = 31;
+/// RFC 1079.
+const TERMINAL_SPEED: u8 = 32;
+/// RFC 1372.
+pub(super) const FLOW: u8 = 33;
+/// RFC 1184.
+pub(super) const LINEMODE: u8 = 34;
+/// RFC 1096.
+const DISPLAY: u8 = 35;
+/// RFC 1408.
+const ENVIRON: u8 = 36;
+/// RFC 2941.
+const AUTHENTICATION: u8 = 37;
+/// RFC 2946.
+const ENCRYPT: u8 = 38;
+/// RFC 1572.
+const NEW_ENVIRON: u8 = 39;
+
+/// What inetutils-telnetd does if asked.
+const OURS: u64 = bit(BINARY) | bit(ECHO) | bit(SGA) | bit(STATUS);
+/// What it lets the client do.
+const THEIRS: u64 = bit(BINARY)
+    | bit(SGA)
+    | bit(WINDOW)
+    | bit(FLOW)
+    | bit(LINEMODE)
+    | bit(AUTHENTICATION)
+    | bit(ENCRYPT)
+    | described();
+/// What clients describe themselves with, in the order in which it asks.
+const DESCRIBED: [u8; 5] = [TERMINAL_SPEED, DISPLAY, NEW_ENVIRON, ENVIRON, TERMINAL_TYPE];
+
+const fn described() -> u64 {
+    bit(TERMINAL_SPEED) | bit(DISPLAY) | bit(NEW_ENVIRON) | bit(ENVIRON) | bit(TERMINAL_TYPE)
+}
+
+/// Options of 64 and above are none of ours.
+const fn bit(option: u8) -> u64 {
+    if option < 64 { 1_u64.rotate_left(u32::from_be_bytes([0, 0, 0, option])) } else { 0 }
+}
+
+/// Who does what: a bit for each option.
+#[derive(Debug, Default)]
+pub(super) struct Options {
+    /// We do it.
+    ours: u64,
+    /// We offered to, and await the answer.
+    offered: u64,
+    /// The client does it.
+    theirs: u64,
+    /// We asked it to, and await the answer.
+    asked: u64,
+    /// We asked it to describe itself with these, and await that.
+    awaited: u64,
+    /// It has answered something that we opened with.
+    pub(super) answered: bool,
+}
+
+impl Options {
+    /// The state after those bytes were sent.
+    pub(super) fn opened_with(bytes: &[u8]) -> Self {
+        let mut options = Self::default();
+        for command in bytes.chunks(3) {
+            match command {
+                [_, WILL, option] => options.offered |= bit(*option),
+                [_, DO, option] => options.asked |= bit(*option),
+                _ => {}
+            }
+        }
+        options
+    }
+
+    /// Whether all questions of the opening that the login waits for are answered.
+    pub(super) fn settled(&self) -> bool {
+        self.asked & described() == 0
+    }
+
+    /// Whether the client still owes a description of itself.
+    pub(super) fn awaiting(&self) -> bool {
+        self.awaited != 0
+    }
+
+    /// The client described itself with that option.
+    pub(super) fn described_with(&mut self, option: u8) {
+        self.awaited &= !bit(option);
+    }
+
+    /// Asks the client to describe itself, with all that it agreed to.
+    pub(super) fn ask_descriptions(&mut self, reply: &mut Vec<u8>) {
+        for option in DESCRIBED.into_iter().filter(|option| self.theirs & bit(*option) != 0) {
+            self.awaited |= bit(option);
+            reply.extend_from_slice(&[IAC, SB, option, 1, IAC, SE]);
+        }
+    }
+
+    /// Takes one word of the client's, answers it.
+    pub(super) fn hear(&mut self, verb: u8, option: u8, reply: &mut Vec<u8>) {
+        let bit = bit(option);
+        let mut say = |verb: u8| reply.extend_from_slice(&[IAC, verb, option]);
+        match verb {
+            WILL | WONT if self.asked & bit != 0 => {
+                self.asked &= !bit;
+                self.answered = true;
+                if verb == WILL && option == ECHO {
+                    say(DONT);
+                } else if verb == WILL {
+                    self.theirs |= bit;
+                }
+            }
+            DO | DONT if self.offered & bit != 0 => {
+                self.offered &= !bit;
+                self.answered = true;
+                if verb == DO {
+                    self.ours |= bit;
+                }
+            }
+            WILL if option == TIMING_MARK || self.theirs & bit != 0 => {}
+            WILL if THEIRS & bit != 0 => {
+                self.theirs |= bit;
+                say(DO);
+                if option == LINEMODE {
+                    reply.extend_from_slice(&[IAC, SB, LINEMODE, 1, 16, IAC, SE, 0]);
+                }
+            }
+            WILL => say(DONT),
+            WONT if self.theirs & bit != 0 => {
+                self.theirs &= !bit;
+                say(DONT);
+            }
+            DO if option == TIMING_MARK => say(WILL),
+            DO if self.ours & bit != 0 => {}
+            DO if OURS & bit != 0 => {
+                self.ours |= bit;
+                say(WILL);
+            }
+            DO => say(WONT),
+            DONT if self.ours & bit != 0 => {
+                self.ours &= !bit;
+                say(WONT);
+            }
+            _ => {}
+        }
+    }
+
+    /// Offers to do it, unless that is settled or pending.
+    pub(super) fn offer(&mut self, option: u8, reply: &mut Vec<u8>) {
+        if (self.ours | self.offered) & bit(option) == 0 {
+            self.offered |= bit(option);
+            reply.extend_from_slice(&[IAC, WILL, option]);
+        }
+    }
+
+    /// Asks the client to do it, unless that is settled or pending.
+    pub(super) fn ask(&mut self, option: u8, reply: &mut Vec<u8>) {
+        if (self.theirs | self.asked) & bit(option) == 0 {
+            self.asked |= bit(option);
+            reply.extend_from_slice(&[IAC, DO, option]);
+        }
+    }
+
+    /// Asks the client to stop it, if it does it. Whether it did.
+    pub(super) fn stop(&mut self, option: u8, reply: &mut Vec<u8>) -> bool {
+        let on = self.theirs & bit(option) != 0;
+        if on {
+            self.theirs &= !bit(option);
+            reply.extend_from_slice(&[IAC, DONT, option]);
+        }
+        on
+    }
+}
+
+/// How many words of negotiation are kept as the client's fingerprint, and how many variables.
+const WORDS: usize = 48;
+const VARIABLES: usize = 64;
+
+/// What a client told of itself.
+#[derive(Debug, Default)]
+pub(super) struct Facts {
+    /// Its side of the negotiation, word by word.
+    words: Vec<(u8, u8)>,
+    terminal: Option<Untrusted>,
+    speed: Option<Untrusted>,
+    display: Option<Untrusted>,
+    window: Option<String>,
+    environment: BTreeMap<String, Value>,
+    /// Not reported yet.
+    pub(super) fresh: bool,
+}
+
+impl Facts {
+    /// Keeps one word of negotiation.
+    pub(super) fn word(&mut self, verb: u8, option: u8) {
+        if self.words.len() < WORDS {
+            self.words.push((verb, option));
+            self.fresh = true;
+        }
+    }
+
+    /// Reads a subnegotiation (the option and what follows). The value of `USER` if it is an option for
+    /// login(1) in disguise.
+    pub(super) fn read(&mut self, bytes: &[u8]) -> Option<Untrusted> {
+        self.fresh = true;
+        match bytes {
+            [TERMINAL_TYPE, 0, text @ ..] => self.terminal = Some(text.into()),
+            [TERMINAL_SPEED, 0, text @ ..] => self.speed = Some(text.into()),
+            [DISPLAY, 0, text @ ..] => self.display = Some(text.into()),
+            [WINDOW, a, b, c, d, ..] => {
+                let (columns, rows) = (u16::from_be_bytes([*a, *b]), u16::from_be_bytes([*c, *d]));
+                self.window = Some(format!("{columns}x{rows}"));
+            }
+            [NEW_ENVIRON | ENVIRON, 0 | 2, variables @ ..] => return self.variables(variables),
+            _ => {}
+        }
+        None
+    }
+
+    /// `VAR name VALUE value` and `USERVAR name VALUE value`, bytes below 4 escaped by ESC (RFC 1572, section 2).
+    fn variables(&mut self, bytes: &[u8]) -> Option<Untrusted> {
+        let mut disguised = None;
+        let (mut name, mut value, mut in_value) = (Vec::new(), Vec::new(), false);
+        let mut rest = bytes;
+        loop {
+            let (next, tail) = match rest {
+                [2, escaped, tail @ ..] => (Some(*escaped), tail),
+                [0 | 3, tail @ ..] => (None, tail),
+                [1, tail @ ..] => {
+                    in_value = true;
+                    rest = tail;
+                    continue;
+                }
+                [byte, tail @ ..] => (Some(*byte), tail),
+                [] => (None, &[][..]),
+            };
+            match next {
+                Some(byte) if in_value => value.push(byte),
+                Some(byte) => name.push(byte),
+                None if name.is_empty() && value.is_empty() => {}
+                None => {
+                    if name.eq_ignore_ascii_case(b"USER") && value.trim_ascii_start().starts_with(b"-") {
+                        disguised = Some(Untrusted::new(&value));
+                    }
+                    if self.environment.len() < VARIABLES {
+                        let name = Untrusted::new(&name).to_string();
+                        self.environment.insert(name, std::mem::take(&mut value).into());
+                    }
+                    (name, value, in_value) = (Vec::new(), Vec::new(), false);
+                }
+            }
+            if rest.is_empty() {
+                return disguised;
+            }
+            rest = tail;
+        }
+    }
+
+    /// Adds them to a sighting.
+    pub(super) fn tell(&mut self, seen: Sighting) -> Sighting {
+        self.fresh = false;
+        let named = |verb: &u8| match *verb {
+            WILL => "WILL",
+            WONT => "WONT",
+            DO => "DO",
+            _ => "DONT",
+        };
+        let words: Vec<String> =
+            self.words.iter().map(|(verb, option)| format!("{} {option}", named(verb))).collect();
+        let mut seen = if words.is_empty() { seen } else { seen.with("negotiation", words.join(", ")) };
+        let texts = [("terminal", &self.terminal), ("speed", &self.speed), ("display", &self.display)];
+        for (key, text) in texts {
+            if let Some(text) = text {
+                seen = seen.with(key, text.clone());
+            }
+        }
+        if let Some(window) = &self.window {
+            seen = seen.with("window", window.as_str());
+        }
+        match self.environment.is_empty() {
+            true => seen,
+            false => seen.with("environment", Value::Map(self.environment.clone())),
+        }
+    }
+}
