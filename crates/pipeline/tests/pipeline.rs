@@ -97,6 +97,8 @@ fn sources_are_ignored_by_address_and_network_in_both_families() {
         ("::ffff:192.0.2.7", true),
     ] {
         let mut event = event(source, 0);
+        // As a proxy may have named it: not unmapped.
+        event.peer.as_mut().unwrap().remote.set_ip(source.parse().unwrap());
         pipeline.take(&mut event);
         assert_eq!(event.ignored, ignored, "{source}");
         assert_eq!(event.incident.is_none(), ignored, "{source}");
