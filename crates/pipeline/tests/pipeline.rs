@@ -162,6 +162,16 @@ fn a_flood_of_sources_is_bounded_and_forgets_the_quieter_half() {
 }
 
 #[test]
+fn another_configuration_leaves_incidents_open() {
+    let mut pipeline = pipeline(Ignore::default(), Checker::default());
+    let (mut before, mut after) = (event("192.0.2.1", 0), login("admin", "hunter2"));
+    pipeline.take(&mut before);
+    pipeline.reconfigure(Ignore::default(), checker(&[(Some("admin"), Some("hunter2"))]));
+    pipeline.take(&mut after);
+    assert_eq!((after.incident, after.honeycred), (before.incident, Honeycred::Yes));
+}
+
+#[test]
 fn events_about_ourselves_belong_to_no_incident() {
     let mut event = Event { kind: &STARTED, peer: None, ..event("192.0.2.1", 0) };
     pipeline(Ignore::default(), Checker::default()).take(&mut event);

@@ -103,6 +103,7 @@ fn no_position_is_given_twice_when_the_log_cannot_be_read() {
     }
     let ballast = folder.join("ballast");
     _ = std::fs::write(&ballast, vec![0; 1 << 20]);
+    assert!(haldane_store::newest(folder) >= 2);
     let store = open(mounted.0.options());
     assert!(!store.healthy());
     put(&store, vec![event()]);
