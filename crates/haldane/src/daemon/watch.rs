@@ -202,8 +202,7 @@ impl Canary {
         config.warnings.iter().for_each(|warning| warn!("{warning}"));
         let bait = checker(&config.services);
         *self.checker.lock().unwrap_or_else(PoisonError::into_inner) = bait.clone();
-        let renewed = pipeline(&config, bait, self.store.newest().saturating_add(1));
-        *self.pipeline.lock().unwrap_or_else(PoisonError::into_inner) = renewed;
+        self.pipeline.lock().unwrap_or_else(PoisonError::into_inner).reconfigure(ignore(&config), bait);
         let (services, sinks) = (std::mem::take(&mut config.services), std::mem::take(&mut config.sinks));
 
         let (kept, gone): (Vec<_>, Vec<_>) = std::mem::take(&mut self.decoys)
