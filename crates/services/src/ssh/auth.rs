@@ -113,13 +113,15 @@ impl Connection {
 
     fn request(&mut self, login: &mut Login, body: &[u8], cx: &mut Cx<'_>) -> Flow {
         let mut input = Input::whole(body);
-        let (Ok(user), Ok(service), Ok(method)) = (string(&mut input), string(&mut input), string(&mut input))
+        let (Ok(user), Ok(service), Ok(method)) =
+            (string(&mut input), string(&mut input), string(&mut input))
         else {
             cx.report(self.about(unexpected(body)));
             return Flow::Close;
         };
         let request = Request { user, method: text(method) };
-        let intact = self.record(&request, &mut input, cx) && [user, service, method].into_iter().all(is_text);
+        let intact =
+            self.record(&request, &mut input, cx) && [user, service, method].into_iter().all(is_text);
         login.prompted = false;
         login.attempts = login.attempts.saturating_add(1);
         // What follows a colon is a style of login.

@@ -5,7 +5,8 @@ use blowfish::Blowfish;
 use cast5::Cast5;
 use chacha20::ChaCha20Legacy;
 use cipher::{
-    Array, BlockCipherDecrypt, BlockCipherEncrypt, BlockSizeUser, KeyInit, KeyIvInit, StreamCipher, consts::U8,
+    Array, BlockCipherDecrypt, BlockCipherEncrypt, BlockSizeUser, KeyInit, KeyIvInit, StreamCipher,
+    consts::U8,
 };
 use openssl::{
     cipher::{Cipher, CipherRef},

@@ -97,7 +97,11 @@ impl Sort {
 ///
 /// # Errors
 /// In words for the operator.
-pub(super) fn host_keys(keep: &dyn Keep, folder: Option<&Path>, release: &Release) -> Result<Vec<HostKey>, String> {
+pub(super) fn host_keys(
+    keep: &dyn Keep,
+    folder: Option<&Path>,
+    release: &Release,
+) -> Result<Vec<HostKey>, String> {
     let wanted = Sort::ALL.into_iter().filter(|sort| Sort::of(release, *sort));
     wanted
         .map(|sort| {

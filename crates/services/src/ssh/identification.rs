@@ -108,15 +108,16 @@ fn number(text: &[u8]) -> Option<(i64, &[u8])> {
 
 /// Names a beginning that no SSH client makes.
 pub(super) fn probe(start: &[u8]) -> &'static str {
-    const HTTP: [&[u8]; 7] =
-        [b"GET ", b"POST ", b"HEAD ", b"OPTIONS ", b"PUT ", b"CONNECT ", b"PRI * HTTP"];
+    const HTTP: [&[u8]; 7] = [b"GET ", b"POST ", b"HEAD ", b"OPTIONS ", b"PUT ", b"CONNECT ", b"PRI * HTTP"];
     let is_printable = start.iter().all(|byte| byte.is_ascii_graphic() || byte.is_ascii_whitespace());
     match start {
         _ if HTTP.iter().any(|verb| start.starts_with(verb)) => "HTTP request",
         [0x16, 3, ..] => "TLS hello",
         [3, 0, ..] => "RDP connection request",
         _ if start.starts_with(b"SSH-1.") => "SSH 1 client",
-        _ if start.starts_with(b"SSH-") && meaning(start) == Meaning::Invalid => "honeypot detector's version line",
+        _ if start.starts_with(b"SSH-") && meaning(start) == Meaning::Invalid => {
+            "honeypot detector's version line"
+        }
         _ if start.starts_with(b"SSH-") => "unknown protocol version",
         _ if is_printable => "text",
         _ => "binary",

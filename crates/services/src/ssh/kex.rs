@@ -42,16 +42,24 @@ type Prime = fn() -> Result<BigNum, ErrorStack>;
 pub(super) fn method(name: &str) -> Option<Method> {
     let (sort, digest): (_, fn() -> MessageDigest) = match name {
         "curve25519-sha256" | "curve25519-sha256@libssh.org" => (Sort::X25519, MessageDigest::sha256),
-        "sntrup761x25519-sha512" | "sntrup761x25519-sha512@openssh.com" => (Sort::Sntrup, MessageDigest::sha512),
+        "sntrup761x25519-sha512" | "sntrup761x25519-sha512@openssh.com" => {
+            (Sort::Sntrup, MessageDigest::sha512)
+        }
         "mlkem768x25519-sha256" => (Sort::MlKem, MessageDigest::sha256),
         "ecdh-sha2-nistp256" => (Sort::Nist(Nid::X9_62_PRIME256V1), MessageDigest::sha256),
         "ecdh-sha2-nistp384" => (Sort::Nist(Nid::SECP384R1), MessageDigest::sha384),
         "ecdh-sha2-nistp521" => (Sort::Nist(Nid::SECP521R1), MessageDigest::sha512),
         "diffie-hellman-group-exchange-sha256" => (Sort::Exchange, MessageDigest::sha256),
         "diffie-hellman-group-exchange-sha1" => (Sort::Exchange, MessageDigest::sha1),
-        "diffie-hellman-group18-sha512" => (Sort::Group(BigNum::get_rfc3526_prime_8192), MessageDigest::sha512),
-        "diffie-hellman-group16-sha512" => (Sort::Group(BigNum::get_rfc3526_prime_4096), MessageDigest::sha512),
-        "diffie-hellman-group14-sha256" => (Sort::Group(BigNum::get_rfc3526_prime_2048), MessageDigest::sha256),
+        "diffie-hellman-group18-sha512" => {
+            (Sort::Group(BigNum::get_rfc3526_prime_8192), MessageDigest::sha512)
+        }
+        "diffie-hellman-group16-sha512" => {
+            (Sort::Group(BigNum::get_rfc3526_prime_4096), MessageDigest::sha512)
+        }
+        "diffie-hellman-group14-sha256" => {
+            (Sort::Group(BigNum::get_rfc3526_prime_2048), MessageDigest::sha256)
+        }
         "diffie-hellman-group14-sha1" => (Sort::Group(BigNum::get_rfc3526_prime_2048), MessageDigest::sha1),
         "diffie-hellman-group1-sha1" => (Sort::Group(BigNum::get_rfc2409_prime_1024), MessageDigest::sha1),
         _ => return None,
@@ -121,7 +129,13 @@ impl Method {
     }
 
     /// The keys of one direction (RFC 4253, section 7.2): `letters` are those of vector, cipher and MAC.
-    pub(super) fn keys(&self, secret: &[u8], exchange: &[u8], letters: [u8; 3], suite: &Suite) -> Result<Keys, Failed> {
+    pub(super) fn keys(
+        &self,
+        secret: &[u8],
+        exchange: &[u8],
+        letters: [u8; 3],
+        suite: &Suite,
+    ) -> Result<Keys, Failed> {
         let derive = |letter: u8, length: usize| -> Result<Vec<u8>, Failed> {
             let mut derived = self.hash(&[secret, exchange, &[letter], exchange].concat())?;
             while derived.len() < length {

@@ -116,17 +116,8 @@ impl Protocol for Ssh {
         frame: packet::MAX + 4 + 64,
         ..Limits::DEFAULT
     };
-    const KINDS: &'static [&'static Kind] = &[
-        &CONNECTION,
-        &VERSION,
-        &LOGIN,
-        &PUBLIC_KEY,
-        &KEXINIT,
-        &NONE,
-        &PROBE,
-        &EXPLOIT,
-        &DISCONNECT,
-    ];
+    const KINDS: &'static [&'static Kind] =
+        &[&CONNECTION, &VERSION, &LOGIN, &PUBLIC_KEY, &KEXINIT, &NONE, &PROBE, &EXPLOIT, &DISCONNECT];
     type Session = Connection;
 
     fn configure(section: &mut Section<'_>, host: &Host) -> Self {
@@ -141,7 +132,8 @@ impl Protocol for Ssh {
             "The folder of the host keys, as OpenSSH names them; the state folder if left out.",
         );
         let methods = methods(section);
-        let max_auth_tries = section.number("max_auth_tries", 6, 1..=1000, "Failures before the server hangs up.");
+        let max_auth_tries =
+            section.number("max_auth_tries", 6, 1..=1000, "Failures before the server hangs up.");
         let grace = section.duration(
             "login_grace_time",
             Duration::from_secs(120),
@@ -156,10 +148,11 @@ impl Protocol for Ssh {
             "Time for a wrong password, about: a quarter more or less, as PAM takes.",
         );
         let release = Release::claimed(&version);
-        let keys = hostkey::host_keys(host.keep.as_ref(), folder.as_deref(), &release).unwrap_or_else(|problem| {
-            section.invalid("key_path", problem);
-            Vec::new()
-        });
+        let keys =
+            hostkey::host_keys(host.keep.as_ref(), folder.as_deref(), &release).unwrap_or_else(|problem| {
+                section.invalid("key_path", problem);
+                Vec::new()
+            });
         let banner = (!banner.is_empty())
             .then(|| format!("{}\r\n", banner.replace("\\r", "\r").replace("\\n", "\n")).into_bytes());
         let server = Server { version, release, keys, banner, methods, max_auth_tries, grace, fail_delay };

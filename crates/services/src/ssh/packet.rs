@@ -196,7 +196,8 @@ impl Inbound {
             Reading::Body(head) => Some(head),
             _ => None,
         };
-        let Some((sealed, tag)) = bytes.len().checked_sub(self.guard.tag()).map(|at| bytes.split_at(at)) else {
+        let Some((sealed, tag)) = bytes.len().checked_sub(self.guard.tag()).map(|at| bytes.split_at(at))
+        else {
             return Opened::Broken("a packet without a tag");
         };
         let length = head.as_ref().map_or(sealed.len(), |head| packet_length(head));
@@ -205,7 +206,9 @@ impl Inbound {
                 self.sequence = self.sequence.wrapping_add(1);
                 payload(packet)
             }
-            None if self.guard.mac.as_ref().is_some_and(|mac| mac.etm) => Opened::Broken("a corrupted packet"),
+            None if self.guard.mac.as_ref().is_some_and(|mac| mac.etm) => {
+                Opened::Broken("a corrupted packet")
+            }
             None => self.discard(MAX.saturating_sub(length)),
         }
     }
@@ -296,7 +299,11 @@ impl Outbound {
     }
 
     /// Makes a packet of a message. Padding is random where it is encrypted, else zero, as in OpenSSH.
-    pub(super) fn seal(&mut self, payload: &[u8], fill: impl FnOnce(&mut [u8])) -> Result<Vec<u8>, ErrorStack> {
+    pub(super) fn seal(
+        &mut self,
+        payload: &[u8],
+        fill: impl FnOnce(&mut [u8]),
+    ) -> Result<Vec<u8>, ErrorStack> {
         let block = self.guard.block;
         let apart = if self.guard.length_apart() { 4 } else { 0 };
         let unpadded = payload.len().saturating_add(5);

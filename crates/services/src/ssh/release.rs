@@ -125,7 +125,8 @@ impl Release {
         let Some(number) = number(banner) else { return Self::NEWEST };
         let update = |before: &str| {
             let after = banner.split_once(before).map(|(_, after)| after);
-            let digits = after.map(|after| after.split(|c: char| !c.is_ascii_digit()).next().unwrap_or_default());
+            let digits =
+                after.map(|after| after.split(|c: char| !c.is_ascii_digit()).next().unwrap_or_default());
             digits.and_then(|digits| digits.parse::<u32>().ok()).unwrap_or_default()
         };
         // CVE-2023-48795, by the first update that has the answer to it.
@@ -252,14 +253,18 @@ mod tests {
         let kex = |banner: &str| Release::claimed(banner).kex();
         assert!(kex("SSH-2.0-OpenSSH_5.1p1 Debian-4").starts_with("diffie-hellman-group-exchange-sha256,"));
         assert!(kex("SSH-2.0-OpenSSH_8.4p1 Debian-5+deb11u1").ends_with(",diffie-hellman-group14-sha256"));
-        assert!(kex("SSH-2.0-OpenSSH_9.6p1 Ubuntu-3ubuntu13").ends_with(",ext-info-s,kex-strict-s-v00@openssh.com"));
+        assert!(
+            kex("SSH-2.0-OpenSSH_9.6p1 Ubuntu-3ubuntu13")
+                .ends_with(",ext-info-s,kex-strict-s-v00@openssh.com")
+        );
         assert!(kex("SSH-2.0-OpenSSH_9.2p1 Debian-2").starts_with("sntrup761x25519-sha512@openssh.com,"));
         assert_eq!(Release::claimed("SSH-2.0-OpenSSH_7.4").rsa(), "ssh-rsa,rsa-sha2-512,rsa-sha2-256");
     }
 
     #[test]
     fn every_algorithm_of_every_release_can_be_spoken() {
-        let all = |table: &Table| -> Vec<&str> { table.iter().flat_map(|(_, list)| list.split(',')).collect() };
+        let all =
+            |table: &Table| -> Vec<&str> { table.iter().flat_map(|(_, list)| list.split(',')).collect() };
         for name in all(KEX) {
             assert!(kex::method(name).is_some(), "{name}");
         }
