@@ -168,7 +168,6 @@ impl Protocol for TcpBanner {
     const KINDS: &'static [&'static Kind] = &[&CONNECTION, &TETHERED, &SECRET, &INTRUDER, &ALERT, &RECEIVED];
     const TRY: &'static str = "echo hello | nc {host} {port}";
     const FRAMED: bool = false;
-    const TRY: &'static str = "nc {host} {port}";
     type Session = Conversation;
 
     fn configure(section: &mut Section<'_>, _host: &Host) -> Self {
