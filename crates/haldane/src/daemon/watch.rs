@@ -315,10 +315,13 @@ fn notify(state: &str) {
     }
 }
 
-/// What the configuration makes of events. Services' honey-credentials are taken out of it.
+/// What the configuration makes of events.
 fn pipeline(config: &Config, checker: Checker, first_incident: u64) -> Pipeline {
-    let ignore = config.ignore.clone();
-    Pipeline::new(Settings { ignore, checker, quiet: QUIET, first_incident })
+    Pipeline::new(Settings { ignore: ignore(config), checker, quiet: QUIET, first_incident })
+}
+
+fn ignore(config: &Config) -> Ignore {
+    Ignore { sources: config.ignore.sources.clone(), kinds: config.ignore.logtypes.iter().copied().collect() }
 }
 
 /// The bait of all services.
