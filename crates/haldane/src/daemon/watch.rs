@@ -202,7 +202,7 @@ impl Canary {
         config.warnings.iter().for_each(|warning| warn!("{warning}"));
         let bait = checker(&config.services);
         *self.checker.lock().unwrap_or_else(PoisonError::into_inner) = bait.clone();
-        self.pipeline.lock().unwrap_or_else(PoisonError::into_inner).reconfigure(ignore(&config), bait);
+        self.pipeline.lock().unwrap_or_else(PoisonError::into_inner).reconfigure(config.ignore.clone(), bait);
         let (services, sinks) = (std::mem::take(&mut config.services), std::mem::take(&mut config.sinks));
 
         let (kept, gone): (Vec<_>, Vec<_>) = std::mem::take(&mut self.decoys)
@@ -317,11 +317,7 @@ fn notify(state: &str) {
 
 /// What the configuration makes of events.
 fn pipeline(config: &Config, checker: Checker, first_incident: u64) -> Pipeline {
-    Pipeline::new(Settings { ignore: ignore(config), checker, quiet: QUIET, first_incident })
-}
-
-fn ignore(config: &Config) -> Ignore {
-    Ignore { sources: config.ignore.sources.clone(), kinds: config.ignore.logtypes.iter().copied().collect() }
+    Pipeline::new(Settings { ignore: config.ignore.clone(), checker, quiet: QUIET, first_incident })
 }
 
 /// The bait of all services.
