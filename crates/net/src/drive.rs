@@ -6,6 +6,7 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     pin::pin,
     task::Poll,
+    time::Duration,
 };
 
 use haldane_core::{
@@ -13,6 +14,7 @@ use haldane_core::{
     session::AnySession,
 };
 use haldane_tls::Acceptor;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tracing::error;
 
@@ -39,6 +41,9 @@ impl std::fmt::Debug for Served {
         f.debug_struct("Served").field("tls", &self.tls).finish_non_exhaustive()
     }
 }
+
+/// A client that speaks first mostly does so at once: its connection and its first message are recorded together.
+const GATHER: Duration = Duration::from_millis(20);
 
 /// Bytes of a malformed message that are kept.
 const EXCERPT: usize = 256;
@@ -99,6 +104,9 @@ impl<T: Io> Driver<'_, T> {
             return ended;
         }
         let effects = self.call(|session, cx| session.greet(cx)).1;
+        if !effects.reply.is_empty() {
+            self.reporter.release().await;
+        }
         if let Err(halted) = self.carry_out(effects).await {
             return self.halted(halted).await;
         }
@@ -108,7 +116,19 @@ impl<T: Io> Driver<'_, T> {
                 return ended;
             }
             let patience = self.session.patience();
-            if let Err(halted) = self.conn.receive_within(&mut self.inbox, patience).await {
+            let received = self.conn.receive_within(&mut self.inbox, patience);
+            let received = if self.reporter.holds() {
+                match timeout(GATHER, received).await {
+                    Ok(received) => received,
+                    Err(_) => {
+                        self.reporter.release().await;
+                        continue;
+                    }
+                }
+            } else {
+                received.await
+            };
+            if let Err(halted) = received {
                 return self.halted(halted).await;
             }
         }

@@ -65,6 +65,7 @@ impl Protocol for Mysql {
     };
     const KINDS: &'static [&'static Kind] = &[&LOGIN, &CONNECTION, &HANDSHAKE, &COMMAND];
     const TLS: TlsUse = TlsUse::OnRequest;
+    const TRY: &'static str = "mysql -h {host} -P {port} -u root -psecret";
     type Session = Connection;
 
     fn configure(section: &mut Section<'_>, host: &Host) -> Self {
