@@ -227,8 +227,21 @@ fn a_version_without_its_prefix_is_completed_and_nonsense_is_refused() {
     assert!(!refused("version = \"OpenSSH_9.2p1\""));
     assert!(refused("version = \"SSH-1.5-x\""));
     assert!(refused("version = \"SSH-2.0-\\x01\""));
+    assert!(refused(&format!("version = \"SSH-2.0-{}\"", "x".repeat(300))));
     assert!(refused("methods = \"hostbased\""));
     assert!(refused("login_grace_time = \"2h\""));
+}
+
+#[test]
+fn a_point_that_gives_the_secret_away_is_refused() {
+    let mut client = Client::new(NOW, &[]);
+    client.message().unwrap();
+    client.send(&Client::kexinit(USUAL, ""));
+    let mut zero = vec![message::KEXDH_INIT];
+    zero.put_string([0; 32]);
+    client.send(&zero);
+    assert_eq!((client.flow, client.message()), (Flow::Close, None));
+    assert_eq!(client.reports(&PROBE), 1);
 }
 
 proptest! {
