@@ -32,12 +32,15 @@ struct Options {
     peer: Option<PathBuf>,
     time: Duration,
     only: Option<String>,
+    build: bool,
 }
 
 /// Measures and prints.
 pub fn run(arguments: &[&str]) -> Result<()> {
     let options = parse(arguments)?;
-    super::ci::cargo(&["build", "--release", "-p", "haldane"])?;
+    if options.build {
+        super::ci::cargo(&["build", "--release", "-p", "haldane"])?;
+    }
     let wanted = |service: &&Service| options.only.as_ref().is_none_or(|only| only == service.name);
     let services: Vec<&Service> = SERVICES.iter().filter(wanted).collect();
 
@@ -113,9 +116,13 @@ fn kib(kib: u64) -> f64 {
 }
 
 fn parse(arguments: &[&str]) -> Result<Options> {
-    let mut options = Options { peer: None, time: Duration::from_secs(5), only: None };
+    let mut options = Options { peer: None, time: Duration::from_secs(5), only: None, build: true };
     let mut rest = arguments.iter();
     while let Some(argument) = rest.next() {
+        if *argument == "--no-build" {
+            options.build = false;
+            continue;
+        }
         let value = rest.next().with_context(|| format!("{argument} wants a value"))?;
         match *argument {
             "--peer" => options.peer = Some(PathBuf::from(value)),

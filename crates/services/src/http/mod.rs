@@ -13,6 +13,7 @@
 
 mod answer;
 mod body;
+mod conditions;
 mod date;
 mod evidence;
 mod exploit;
@@ -157,6 +158,7 @@ impl Protocol for Http {
     const PORT: u16 = 80;
     const LIMITS: Limits = LIMITS;
     const KINDS: &'static [&'static Kind] = KINDS;
+    const TRY: &'static str = "curl -u admin:secret http://{host}:{port}/";
     type Session = Connection;
 
     fn configure(section: &mut Section<'_>, host: &Host) -> Self {

@@ -169,13 +169,15 @@ impl Connection {
             Piece::Data(data) => {
                 if exchange.take(&data) {
                     // Enough is known, and the rest may never come.
-                    cx.report(exchange.seen(&self.server));
+                    cx.report(exchange.seen(&self.server, cx.peer()));
                 }
                 framing.after_data(data.len())
             }
             Piece::Line(line) => match framing.after_line(&line) {
                 Ok(next) => next,
                 Err(status) => {
+                    let (Line::Whole { text, .. } | Line::Long(text)) = &line;
+                    exchange.take(text);
                     exchange.close = true;
                     exchange.broken = Some("broken chunk");
                     return self.end(exchange, Some(status), cx);
@@ -192,7 +194,7 @@ impl Connection {
     /// The request is whole, or as whole as it will get: reports and answers it.
     fn end(&mut self, mut exchange: Box<Exchange>, broken: Option<u16>, cx: &mut Cx<'_>) -> Flow {
         if exchange.unreported() {
-            cx.report(exchange.seen(&self.server));
+            cx.report(exchange.seen(&self.server, cx.peer()));
         }
         let head = &exchange.head;
         let asked = head.says("Connection", "keep-alive");
@@ -298,7 +300,7 @@ impl Session for Connection {
                 if exchange.unreported() {
                     exchange.take(left.get(..Untrusted::MAX).unwrap_or(left));
                     exchange.broken = Some("unfinished body");
-                    cx.report(exchange.seen(&self.server));
+                    cx.report(exchange.seen(&self.server, cx.peer()));
                 }
             }
         }

@@ -118,6 +118,7 @@ impl Protocol for Ssh {
     };
     const KINDS: &'static [&'static Kind] =
         &[&CONNECTION, &VERSION, &LOGIN, &PUBLIC_KEY, &KEXINIT, &NONE, &PROBE, &EXPLOIT, &DISCONNECT];
+    const TRY: &'static str = "ssh -p {port} root@{host}";
     type Session = Connection;
 
     fn configure(section: &mut Section<'_>, host: &Host) -> Self {

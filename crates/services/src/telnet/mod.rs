@@ -5,9 +5,10 @@
 //! a client told of itself if no login told it, and `telnet.connection` if configured.
 //! Protocol: RFC 854 and RFC 855; the options' specifications are named in [`options`].
 //!
-//! A telnetd of Debian says nothing more until its questions are answered; clients that answer none of them see
-//! no prompt, as there. It then asks a second round of questions and waits again. Here the prompt follows at
-//! once: hydra and medusa never answer those, and their passwords count for more than the pause.
+//! A telnetd of Debian asks three rounds of questions, and says nothing more until they are answered; clients
+//! that answer none see no prompt, as there. Clients that refuse all of the first round (hydra, medusa) do not
+//! answer the second. There they never see a prompt; here they do, with the second round, because their
+//! passwords count for more. What follows is as there.
 
 mod options;
 mod persona;
@@ -71,6 +72,7 @@ impl Protocol for Telnet {
     const LIMITS: Limits =
         Limits { idle: PATIENCE, lifetime: Duration::from_secs(300), frame: 4096, ..Limits::DEFAULT };
     const KINDS: &'static [&'static Kind] = &[&LOGIN, &CONNECTION, &EXPLOIT, &CLIENT, &INPUT];
+    const TRY: &'static str = "telnet {host} {port}";
     type Session = Terminal;
 
     fn configure(section: &mut Section<'_>, host: &Host) -> Self {
@@ -103,7 +105,8 @@ impl Protocol for Telnet {
         Terminal {
             server: Arc::clone(&self.server),
             options: Options::opened_with(self.server.persona.opening),
-            stage: Stage::Opening,
+            round: if self.server.persona.waits { Round::Opening } else { Round::Done },
+            prompted: None,
             subnegotiation: None,
             line: Vec::new(),
             typed: None,
@@ -116,15 +119,19 @@ impl Protocol for Telnet {
     }
 }
 
-/// How far a conversation has come.
+/// What we wait for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Stage {
-    /// The questions of the opening are out.
+enum Round {
+    /// Answers to the opening.
     Opening,
-    /// The client was asked to describe itself.
+    /// The client's description of itself.
     Describing,
-    /// Name and password are asked for, since then.
-    Login(SystemTime),
+    /// Answers to the second round.
+    Second,
+    /// Answers to the third.
+    Third,
+    /// Nothing: the negotiation is over.
+    Done,
 }
 
 /// One connection.
@@ -132,7 +139,9 @@ enum Stage {
 pub struct Terminal {
     server: Arc<Server>,
     options: Options,
-    stage: Stage,
+    round: Round,
+    /// When the first prompt was shown, if one was.
+    prompted: Option<SystemTime>,
     /// The option and what was said about it so far.
     subnegotiation: Option<Vec<u8>>,
     /// The line so far, as the terminal driver edits it.
@@ -175,8 +184,7 @@ impl Session for Terminal {
         }
         cx.reply(self.server.persona.opening);
         if !self.server.persona.waits {
-            cx.reply(&self.server.issue);
-            self.prompt(cx);
+            self.begin(cx);
         }
     }
 
@@ -226,7 +234,7 @@ impl Session for Terminal {
     }
 
     fn timeout(&mut self, _what: Timeout, cx: &mut Cx<'_>) {
-        if matches!(self.stage, Stage::Login(_)) {
+        if self.prompted.is_some() {
             cx.reply(self.server.persona.timeout);
         }
     }
@@ -262,23 +270,19 @@ impl Terminal {
         self.facts().word(verb, option);
         let mut reply = Vec::new();
         self.options.hear(verb, option, &mut reply);
-        match (verb, option, self.stage) {
-            (DONT, ECHO, _) => self.silent = !reply.is_empty(),
-            (DO, ECHO, _) => self.silent = false,
-            (WILL, LINEMODE, Stage::Login(_)) => {
-                // The name is asked for a character at a time: a client that edits lines itself is told to stop.
+        match (verb, option) {
+            (DONT, ECHO) => self.silent = !reply.is_empty(),
+            (DO, ECHO) => self.silent = false,
+            (WILL, LINEMODE) if self.round == Round::Second && self.options.agreed() => {
+                Options::set_mode(&mut reply);
+            }
+            (WILL, LINEMODE) if matches!(self.round, Round::Third | Round::Done) => {
                 self.options.stop(LINEMODE, &mut reply);
             }
             _ => {}
         }
         cx.reply(reply);
-        if self.stage == Stage::Opening && self.options.settled() {
-            let mut reply = Vec::new();
-            self.options.ask_descriptions(&mut reply);
-            cx.reply(reply);
-            self.stage = Stage::Describing;
-            self.described(cx);
-        }
+        self.advance(cx);
     }
 
     fn subnegotiated(&mut self, cx: &mut Cx<'_>) {
@@ -290,43 +294,45 @@ impl Terminal {
         if let [option, 0, ..] = said.as_slice() {
             self.options.described_with(*option);
         }
-        self.described(cx);
+        self.advance(cx);
     }
 
-    fn described(&mut self, cx: &mut Cx<'_>) {
-        if self.stage == Stage::Describing && !self.options.awaiting() {
-            self.begin(cx);
+    /// Goes on with the negotiation as far as the answers reach.
+    fn advance(&mut self, cx: &mut Cx<'_>) {
+        loop {
+            let mut reply = Vec::new();
+            let options = &mut self.options;
+            self.round = match self.round {
+                Round::Opening if options.opened() => {
+                    options.ask_descriptions(&mut reply);
+                    Round::Describing
+                }
+                Round::Describing if options.told() => {
+                    options.ask_second(&mut reply);
+                    Round::Second
+                }
+                Round::Second if options.second_answered() => {
+                    options.ask_third(&mut reply);
+                    Round::Third
+                }
+                Round::Third if options.agreed() || options.third_answered() => Round::Done,
+                _ => return,
+            };
+            cx.reply(reply);
+            let idle = self.line.is_empty() && self.username.is_none() && self.failures == 0;
+            match self.round {
+                Round::Second if !self.options.agreed() => self.begin(cx),
+                Round::Done if idle => self.begin(cx),
+                _ => {}
+            }
         }
     }
 
-    /// The second round of questions, the third, and the prompt.
+    /// The text before the first prompt, and the prompt.
     fn begin(&mut self, cx: &mut Cx<'_>) {
-        let (mut reply, options) = (Vec::new(), &mut self.options);
-        options.offer(options::SGA, &mut reply);
-        options.ask(ECHO, &mut reply);
-        options.ask(LINEMODE, &mut reply);
-        options.ask(options::WINDOW, &mut reply);
-        options.offer(options::STATUS, &mut reply);
-        options.ask(options::FLOW, &mut reply);
-        options.offer(ECHO, &mut reply);
-        let edited = options.stop(LINEMODE, &mut Vec::new());
-        if !edited {
-            options.ask(options::TIMING_MARK, &mut reply);
-        }
-        options.ask(options::BINARY, &mut reply);
-        if edited {
-            reply.extend_from_slice(&[IAC, DONT, LINEMODE]);
-        }
-        cx.reply(reply);
         cx.reply(&self.server.issue);
-        self.prompt(cx);
-    }
-
-    fn prompt(&mut self, cx: &mut Cx<'_>) {
         cx.reply(&self.server.prompt);
-        if !matches!(self.stage, Stage::Login(_)) {
-            self.stage = Stage::Login(cx.now());
-        }
+        self.prompted.get_or_insert(cx.now());
     }
 
     fn command(&mut self, command: u8, cx: &mut Cx<'_>) {
@@ -346,7 +352,7 @@ impl Terminal {
             kept.extend_from_slice(text.get(..room).unwrap_or(text));
             return;
         }
-        let echo = matches!(self.stage, Stage::Login(_)) && self.username.is_none() && !self.silent;
+        let echo = self.prompted.is_some() && self.username.is_none() && !self.silent;
         let mut shown = Vec::new();
         for &byte in text {
             let erased = match byte {
@@ -387,11 +393,11 @@ impl Terminal {
         if self.subnegotiation.is_some() {
             return Flow::Continue;
         }
-        if !matches!(self.stage, Stage::Login(_)) && self.options.answered {
+        if self.prompted.is_none() && self.options.answered {
             // It answers some questions, not all, and goes on: it shall have its prompt.
             self.begin(cx);
         }
-        let Stage::Login(since) = self.stage else {
+        let Some(since) = self.prompted else {
             self.unasked(cx);
             return Flow::Continue;
         };
@@ -418,7 +424,7 @@ impl Terminal {
             cx.reply(persona.given_up);
             return Flow::Close;
         }
-        self.prompt(cx);
+        cx.reply(&server.prompt);
         Flow::Continue
     }
 

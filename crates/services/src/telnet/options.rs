@@ -16,23 +16,23 @@ pub(super) const SB: u8 = 250;
 pub(super) const SE: u8 = 240;
 
 /// RFC 856.
-pub(super) const BINARY: u8 = 0;
+const BINARY: u8 = 0;
 /// RFC 857.
 pub(super) const ECHO: u8 = 1;
 /// RFC 858.
 pub(super) const SGA: u8 = 3;
 /// RFC 859.
-pub(super) const STATUS: u8 = 5;
+const STATUS: u8 = 5;
 /// RFC 860.
-pub(super) const TIMING_MARK: u8 = 6;
+const TIMING_MARK: u8 = 6;
 /// RFC 1091.
 const TERMINAL_TYPE: u8 = 24;
 /// RFC 1073.
-pub(super) const WINDOW: u8 = 31;
+const WINDOW: u8 = 31;
 /// RFC 1079.
 const TERMINAL_SPEED: u8 = 32;
 /// RFC 1372.
-pub(super) const FLOW: u8 = 33;
+const FLOW: u8 = 33;
 /// RFC 1184.
 pub(super) const LINEMODE: u8 = 34;
 /// RFC 1096.
@@ -101,13 +101,28 @@ impl Options {
     }
 
     /// Whether all questions of the opening that the login waits for are answered.
-    pub(super) fn settled(&self) -> bool {
+    pub(super) fn opened(&self) -> bool {
         self.asked & described() == 0
     }
 
-    /// Whether the client still owes a description of itself.
-    pub(super) fn awaiting(&self) -> bool {
-        self.awaited != 0
+    /// Whether the client agreed to any of them.
+    pub(super) fn agreed(&self) -> bool {
+        self.theirs & described() != 0
+    }
+
+    /// Whether the client has described itself as it was asked to.
+    pub(super) fn told(&self) -> bool {
+        self.awaited == 0
+    }
+
+    /// Whether the questions of the second round are answered.
+    pub(super) fn second_answered(&self) -> bool {
+        self.asked & (bit(ECHO) | bit(LINEMODE) | bit(WINDOW) | bit(FLOW)) == 0
+    }
+
+    /// Whether the question of the third round is answered.
+    pub(super) fn third_answered(&self) -> bool {
+        self.asked & bit(BINARY) == 0
     }
 
     /// The client described itself with that option.
@@ -121,6 +136,35 @@ impl Options {
             self.awaited |= bit(option);
             reply.extend_from_slice(&[IAC, SB, option, 1, IAC, SE]);
         }
+    }
+
+    /// Before the terminal is there: what both ends do, line by line or at once.
+    pub(super) fn ask_second(&mut self, reply: &mut Vec<u8>) {
+        self.offer(SGA, reply);
+        self.ask(ECHO, reply);
+        self.ask(LINEMODE, reply);
+        self.ask(WINDOW, reply);
+        self.offer(STATUS, reply);
+        self.ask(FLOW, reply);
+    }
+
+    /// With the terminal there: a character at a time, and we echo.
+    pub(super) fn ask_third(&mut self, reply: &mut Vec<u8>) {
+        if self.theirs & bit(FLOW) != 0 {
+            reply.extend_from_slice(&[IAC, SB, FLOW, 3, IAC, SE, 0]);
+        }
+        self.offer(ECHO, reply);
+        let mut stopped = Vec::new();
+        if !self.stop(LINEMODE, &mut stopped) {
+            self.ask(TIMING_MARK, reply);
+        }
+        self.ask(BINARY, reply);
+        reply.extend_from_slice(&stopped);
+    }
+
+    /// Sets the mode of a client that edits lines itself (RFC 1184, section 2.2).
+    pub(super) fn set_mode(reply: &mut Vec<u8>) {
+        reply.extend_from_slice(&[IAC, SB, LINEMODE, 1, 3, IAC, SE, 0]);
     }
 
     /// Takes one word of the client's, answers it.
@@ -173,7 +217,7 @@ impl Options {
     }
 
     /// Offers to do it, unless that is settled or pending.
-    pub(super) fn offer(&mut self, option: u8, reply: &mut Vec<u8>) {
+    fn offer(&mut self, option: u8, reply: &mut Vec<u8>) {
         if (self.ours | self.offered) & bit(option) == 0 {
             self.offered |= bit(option);
             reply.extend_from_slice(&[IAC, WILL, option]);
@@ -181,7 +225,7 @@ impl Options {
     }
 
     /// Asks the client to do it, unless that is settled or pending.
-    pub(super) fn ask(&mut self, option: u8, reply: &mut Vec<u8>) {
+    fn ask(&mut self, option: u8, reply: &mut Vec<u8>) {
         if (self.theirs | self.asked) & bit(option) == 0 {
             self.asked |= bit(option);
             reply.extend_from_slice(&[IAC, DO, option]);

@@ -249,6 +249,24 @@ fn cursors_ride_along_with_events_or_are_written_soon() {
 }
 
 #[test]
+fn sinks_look_again_for_what_was_held_back_and_then_no_more() {
+    let mut store = ByHand::new();
+    store.put(vec![big()]);
+    assert_eq!(store.writer.held_back, None);
+    store.put(vec![Event { honeycred: Honeycred::Pending, ..big() }]);
+    let (until, next) = store.writer.held_back.unwrap();
+    assert!(next < until && until >= Instant::now() + HOLD_BACK);
+    let mut watch = store.writer.shared.newest.subscribe();
+    for until in [until, Instant::now()] {
+        watch.mark_unchanged();
+        store.writer.held_back = Some((until, Instant::now()));
+        store.writer.turn(None);
+        assert!(watch.has_changed().unwrap());
+    }
+    assert_eq!(store.writer.held_back, None);
+}
+
+#[test]
 fn a_clock_before_1970_is_no_problem() {
     for at in
         [SystemTime::UNIX_EPOCH - Duration::from_micros(5), SystemTime::UNIX_EPOCH + Duration::from_micros(5)]
