@@ -55,6 +55,7 @@ struct Ended {
 }
 
 const HUNG_UP: Ended = Ended { why: "hung up", flow: Flow::Close };
+const SHUTDOWN: Ended = Ended { why: "shutdown", flow: Flow::Close };
 
 /// Talks until either side has had enough; reports the end, last of all.
 pub async fn drive<T: Io>(
@@ -63,16 +64,22 @@ pub async fn drive<T: Io>(
     mut reporter: Reporter,
     stop: CancellationToken,
 ) {
+    let mut driver = None;
     let talk = async {
         let session = served.protocol.open(reporter.peer());
-        let mut driver =
-            Driver { session, conn: &mut conn, served, reporter: &mut reporter, inbox: Vec::new() };
-        driver.talk().await
+        let begun = Driver { session, conn: &mut conn, served, reporter: &mut reporter, inbox: Vec::new() };
+        driver.insert(begun).talk().await
     };
     let ended = tokio::select! {
         biased;
-        ended = unwinding(talk) => ended,
-        () = stop.cancelled() => Ok(Ended { why: "shutdown", flow: Flow::Close }),
+        ended = unwinding(talk) => Some(ended),
+        () = stop.cancelled() => None,
+    };
+    let ended = match (ended, &mut driver) {
+        (Some(ended), _) => ended,
+        // What the session knows and has not told yet is evidence.
+        (None, Some(driver)) => unwinding(driver.unfinished()).await.map(|()| SHUTDOWN),
+        (None, None) => Ok(SHUTDOWN),
     };
     let ended = ended.unwrap_or_else(|panic| {
         error!(session = %reporter.session(), panic = panic_text(&panic), "a session failed: this is a bug");

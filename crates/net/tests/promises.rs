@@ -307,6 +307,18 @@ async fn bytes_are_bounded_in_both_directions() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_a_peer_had_begun_to_say_at_the_shutdown_is_recorded() {
+    let mut bench = Bench::new(LIMITS);
+    bench.hear().await;
+    bench.say("half a wor").await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    bench.stop.cancel();
+    let events = bench.events().await;
+    assert_eq!(names(&events), ["connection.unfinished", "connection.closed"]);
+    assert_eq!(why(&events[1]), "shutdown");
+}
+
+#[tokio::test(start_paused = true)]
 async fn shutdown_ends_every_conversation_and_its_end_is_reported() {
     let mut bench = Bench::new(LIMITS);
     assert_eq!(bench.hear().await, "hello\n");

@@ -35,7 +35,7 @@ pub static LOGIN: Kind = Kind::new(8001, "mysql.login", Class::Login, Severity::
     .compat(&[Compat::USERNAME, Compat::field("PASSWORD", "scramble")]);
 /// Somebody connected. Reported if the operator wants it.
 pub static CONNECTION: Kind =
-    Kind::new(9003, "mysql.connection", Class::Connection, Severity::Info, "MySQL connection").compat(&[]);
+    Kind::new(9003, "mysql.connection", Class::Connection, Severity::Low, "MySQL connection").compat(&[]);
 /// What came instead of a login: field `why`, and `excerpt` in its bytes.
 pub static HANDSHAKE: Kind =
     Kind::new(30601, "mysql.handshake", Class::Probe, Severity::Low, "MySQL handshake broken");

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use haldane_core::{Cx, Effects, Flow, Input, Sighting, session::AnySession};
+use haldane_core::{Cx, Effects, Flow, Halt, Input, Sighting, session::AnySession};
 use openssl::{
     bn::{BigNum, BigNumContext},
     dsa::Dsa,
@@ -44,6 +44,7 @@ pub(super) struct Client {
     pub(super) inbound: Inbound,
     pub(super) outbound: Outbound,
     pub(super) random: Counting,
+    inbox: Vec<u8>,
     pub(super) received: Vec<u8>,
     pub(super) seen: Vec<Sighting>,
     pub(super) paused: Duration,
@@ -63,6 +64,7 @@ impl Client {
             inbound: Inbound::new(),
             outbound: Outbound::new(),
             random: Counting::default(),
+            inbox: Vec::new(),
             received: Vec::new(),
             seen: Vec::new(),
             paused: Duration::ZERO,
@@ -86,12 +88,25 @@ impl Client {
         self.paused += effects.pause;
     }
 
+    /// Sends bytes as a bad network would: in small pieces.
     pub(super) fn say(&mut self, bytes: &[u8]) {
-        let mut rest = bytes;
-        while !rest.is_empty() && self.flow == Flow::Continue {
-            let mut input = Input::stream(rest);
-            self.act(|session, cx| session.step(&mut input, cx).unwrap());
-            rest = &rest[input.consumed()..];
+        for piece in bytes.chunks(5) {
+            self.inbox.extend_from_slice(piece);
+            while !self.inbox.is_empty() && self.flow == Flow::Continue {
+                let inbox = std::mem::take(&mut self.inbox);
+                let mut input = Input::stream(&inbox);
+                let mut step = Err(Halt::Need(0));
+                self.act(|session, cx| {
+                    step = session.step(&mut input, cx);
+                    step.unwrap_or(Flow::Continue)
+                });
+                if let Err(halt) = step {
+                    assert!(matches!(halt, Halt::Need(need) if need > inbox.len()), "{halt:?}");
+                    self.inbox = inbox;
+                    break;
+                }
+                self.inbox = inbox[input.consumed()..].to_vec();
+            }
         }
     }
 
