@@ -23,6 +23,7 @@ usage: cargo xtask <task>
   ci                  what continuous integration runs: format, lints, dependencies, tests, docs, licences
   bench [options]     speed and memory, beside the peer and beside a bare TCP server
       --peer VENV       a virtual environment with opencanary==0.9.9 (left out: no comparison with the peer)
+      --drivers VENV    a virtual environment with paramiko (left out: no SSH)
       --seconds N       how long each measurement lasts (5)
       --only SERVICE    one service
       --no-build        measure target/release/haldane as it is

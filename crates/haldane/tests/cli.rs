@@ -302,7 +302,7 @@ fn opencanaryd_starts_in_the_background_catches_a_login_restarts_and_stops() {
     good(folder.opencanaryd(&["--restart", "--allow-run-as-root"]));
     assert_ne!(first, process());
     log_in(port);
-    let mut next = || followed.recv_timeout(Duration::from_secs(30));
+    let next = || followed.recv_timeout(Duration::from_secs(30));
     let (first, second) = (next(), next());
     follower.kill().unwrap();
     follower.wait().unwrap();

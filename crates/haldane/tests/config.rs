@@ -311,6 +311,8 @@ fn state_is_kept_where_the_option_the_file_or_the_custom_say_in_that_order() {
     assert_eq!(folder(set, &around(&[], Some("/from/option"), true)), PathBuf::from("/from/option"));
     assert_eq!(folder(set, &around(&[], None, true)), PathBuf::from("/from/file"));
     assert_eq!(folder("", &around(&[("HOME", "/root")], None, true)), PathBuf::from("/var/lib/haldane"));
+    let made = [("STATE_DIRECTORY", "/var/lib/private/haldane:/other"), ("HOME", "/")];
+    assert_eq!(folder("", &around(&made, None, true)), PathBuf::from("/var/lib/private/haldane"));
     let both = [("HOME", "/home/a"), ("XDG_STATE_HOME", "/state")];
     assert_eq!(folder("", &around(&both, None, false)), PathBuf::from("/state/haldane"));
     assert_eq!(folder("", &around(&both[..1], None, false)), PathBuf::from("/home/a/.local/state/haldane"));
