@@ -145,6 +145,12 @@ impl Persona {
         self.family == Family::Iis || self.at_least((2, 4, 25))
     }
 
+    /// Whether its error pages end with its name: Debian and Ubuntu shipped 2.2 with ServerSignature On, while the
+    /// recorded 2.4 has it off.
+    pub(super) fn signs(&self) -> bool {
+        matches!(self.family, Family::Apache(own) if own < (2, 4, 0))
+    }
+
     /// Whether a 304 repeats what describes the file.
     pub(super) fn describes_unmodified(&self) -> bool {
         !matches!(self.family, Family::Apache(_)) || self.at_least((2, 4, 54))
@@ -312,10 +318,9 @@ impl Persona {
                 self.reason(other)
             )
         });
-        // Debian and Ubuntu shipped 2.2 with ServerSignature On; the recorded 2.4 has it off.
-        let signature = match self.at_least((2, 4, 0)) {
-            true => String::new(),
-            false => format!(
+        let signature = match self.signs() {
+            false => String::new(),
+            true => format!(
                 "<hr>\n<address>{} Server at {} Port {}</address>\n",
                 self.banner,
                 escape(about.host.as_bytes()),

@@ -1,11 +1,11 @@
 //! Whole conversations whose answers hold dates, or pages too long for a transcript.
 
-use std::io::Read;
+use std::{io::Read, time::SystemTime};
 
-use haldane_core::{Entry, Login, Secret, Severity, Sighting, Value};
+use haldane_core::{Cx, Effects, Entry, Login, Secret, Severity, Sighting, Value};
 
 use super::Http;
-use crate::replay::{Ending, Outcome, build, talk};
+use crate::replay::{Counting, Ending, Outcome, build, peer, talk};
 
 static ROW: Entry = Entry::stream::<Http>();
 
@@ -163,6 +163,7 @@ fn bytes_that_are_no_text_are_kept() {
 fn the_simplest_version_gets_a_bare_page() {
     let outcome = served(&[], "GET /index.html\r\n");
     assert!(outcome.reply.starts_with(b"<!DOCTYPE html") && outcome.ending == Ending::Close);
+    assert!(served(&[], "GET /none\r\n").reply.starts_with(b"<!DOCTYPE HTML"));
     assert!(served(&[], "HELO x\r\n").reply.starts_with(b"HTTP/1.1 400 Bad Request\r\n"));
 }
 
@@ -199,4 +200,24 @@ fn an_operator_s_folder_replaces_the_skin() {
     assert!(none.1.ends_with("my 404"));
     assert!(build(&ROW, &["skindir = \"/nonexistent\""]).is_err());
     assert!(build(&ROW, &["skin = \"nasLogon\""]).is_err());
+}
+
+#[test]
+fn plain_http_on_a_tls_port_is_explained_and_kept() {
+    let ask = |banner: &str| {
+        let service = build(&ROW, &[&format!("banner = \"{banner}\"")]).unwrap().stream.unwrap();
+        let (peer, mut effects) = (peer(), Effects::default());
+        let mut random = Counting::default();
+        let mut cx = Cx::new(&peer, SystemTime::UNIX_EPOCH, None, &mut random, &mut effects);
+        service.open(&peer).plain(b"GET /.env HTTP/1.1\r\nHost: a\r\n\r\n", &mut cx);
+        assert_eq!(field(&effects.seen[0], "path"), "/.env");
+        assert_eq!(effects.seen[0].kind.name, "http.exploit");
+        String::from_utf8(effects.reply).unwrap()
+    };
+    let new = ask("Apache/2.4.71 (Debian)");
+    assert!(new.starts_with("HTTP/1.1 400 Bad Request\r\n") && new.contains("You're speaking plain HTTP"));
+    let old = ask("Apache/2.2.22 (Ubuntu)");
+    assert!(
+        old.starts_with("<!DOCTYPE HTML PUBLIC \"-//IETF//DTD HTML 2.0//EN\">\n<html><head>\n<title>400")
+    );
 }
