@@ -23,8 +23,10 @@ usage: cargo xtask <task>
   ci                  what continuous integration runs: format, lints, dependencies, tests, docs, licences
   bench [options]     speed and memory, beside the peer and beside a bare TCP server
       --peer VENV       a virtual environment with opencanary==0.9.9 (left out: no comparison with the peer)
+      --drivers VENV    a virtual environment with paramiko (left out: no SSH)
       --seconds N       how long each measurement lasts (5)
       --only SERVICE    one service
+      --no-build        measure target/release/haldane as it is
   fuzz [seconds]      every fuzz target, one after the other (60 seconds each)
   new-service NAME    a folder for a new decoy, and its line in the registry
   deps                checks that dependencies point the way that ARCHITECTURE.md draws them

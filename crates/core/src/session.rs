@@ -29,6 +29,11 @@ pub trait Session: Send + 'static {
     /// Acts on one message.
     fn handle(&mut self, message: Self::Message, cx: &mut Cx<'_>) -> Flow;
 
+    /// How long silence is tolerated before the next message, where that is less than [`crate::Limits::idle`].
+    fn patience(&self) -> Option<Duration> {
+        None
+    }
+
     /// A clock ran out: last words before the framework hangs up.
     fn timeout(&mut self, _what: Timeout, _cx: &mut Cx<'_>) {}
 
@@ -166,6 +171,8 @@ pub trait AnySession: Send {
     fn greet(&mut self, cx: &mut Cx<'_>);
     /// Parses and handles one message, or leaves everything as it was.
     fn step(&mut self, input: &mut Input<'_>, cx: &mut Cx<'_>) -> Result<Flow, Halt>;
+    /// See [`Session::patience`].
+    fn patience(&self) -> Option<Duration>;
     /// See [`Session::timeout`].
     fn timeout(&mut self, what: Timeout, cx: &mut Cx<'_>);
     /// See [`Session::malformed`].
@@ -184,6 +191,10 @@ impl<S: Session> AnySession for S {
     fn step(&mut self, input: &mut Input<'_>, cx: &mut Cx<'_>) -> Result<Flow, Halt> {
         let message = self.parse(input)?;
         Ok(self.handle(message, cx))
+    }
+
+    fn patience(&self) -> Option<Duration> {
+        Session::patience(self)
     }
 
     fn timeout(&mut self, what: Timeout, cx: &mut Cx<'_>) {

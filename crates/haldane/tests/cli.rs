@@ -13,8 +13,12 @@ use std::{
     net::{TcpListener, TcpStream},
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
-    process::{Command, Output},
+    process::{Command, Output, Stdio},
+    sync::mpsc,
+    time::{Duration, UNIX_EPOCH},
 };
+
+use haldane_core::Health;
 
 /// A folder of its own for one test, gone afterwards.
 struct Folder(PathBuf);
@@ -104,9 +108,10 @@ fn check_shows_every_mistake_and_exits_with_78() {
 #[test]
 fn check_of_a_good_file_counts_what_it_holds_and_makes_nothing() {
     let folder = Folder::new("check-good");
-    let file = folder.file("h.toml", "[service.ftp]\nport = 2121\n[sink.stdout]\n");
+    let file =
+        folder.file("h.toml", "[service.ftp]\nport = 2121\n[service.ssh]\nport = 2222\n[sink.stdout]\n");
     let said = good(folder.haldane(&["check", "-c", &file]));
-    assert_eq!(said, format!("{file}: configuration is good: 1 service, 1 sink\n"));
+    assert_eq!(said, format!("{file}: configuration is good: 2 services, 1 sink\n"));
     assert!(!Path::new(&folder.path("state")).exists());
 }
 
@@ -172,7 +177,7 @@ fn a_test_alert_goes_through_the_sink_and_says_what_came_of_it() {
     let folder = Folder::new("alert");
     let log = folder.path("log");
     let config = format!(
-        "[sink.log]\ntype = \"file\"\npath = \"{log}\"\n[sink.bad]\ntype = \"file\"\npath = \"/nowhere/x\"\n"
+        "[sink.log]\ntype = \"file\"\npath = \"{log}\"\n[sink.bad]\ntype = \"file\"\npath = \"{log}/x\"\n"
     );
     let file = folder.file("h.toml", &config);
     let said = good(folder.haldane(&["test-alert", "--config", &file, "log"]));
@@ -200,6 +205,37 @@ fn events_of_a_service_kind_time_or_range_that_cannot_be_are_refused() {
     assert!(wrong(&["--since", "yesterdayish"]).contains("expected \"30m\""));
     assert!(wrong(&["--source", "10.0.0.0/64"]).contains("expected an address or a range"));
     assert!(wrong(&["--since", "1h"]).contains("has the canary ever run"), "there is no store yet");
+}
+
+#[test]
+fn check_of_the_sinks_shows_who_is_down_and_what_was_refused_for_good() {
+    let folder = Folder::new("sinks");
+    let config =
+        "[sink.one]\ntype = \"stdout\"\n[sink.two]\ntype = \"stdout\"\n[sink.new]\ntype = \"stdout\"\n";
+    let file = folder.file("h.toml", config);
+    let options = haldane_store::Options::new(folder.0.join("state"));
+    let store = haldane_store::Store::open(options, haldane::kinds::table(), Box::new(|_| {})).unwrap();
+    let health = |up: bool, why: &str| Health {
+        up,
+        why: why.into(),
+        since: UNIX_EPOCH + Duration::from_secs(1_800_000_000),
+        delivered: 7,
+        refused: 1,
+    };
+    store.journal().health("one", &health(true, ""));
+    store.journal().health("two", &health(false, "connection refused"));
+    store.journal().bury("two", 1, "550 no such user");
+    store.close();
+    let output = folder.haldane(&["check", "--config", &file, "--sinks"]);
+    let shown = stdout(&output);
+    assert_eq!(code(&output), 1, "one is down: {shown}");
+    let lines: Vec<&str> = shown.lines().collect();
+    assert!(lines[0].ends_with("configuration is good: 0 services, 3 sinks"), "{shown}");
+    assert!(lines[1].starts_with("one ") && lines[1].contains("up since 2027-01-15"), "{shown}");
+    assert!(lines[2].starts_with("two ") && lines[2].contains("DOWN since 2027-01-15"), "{shown}");
+    assert!(lines[2].contains(": connection refused; "), "{shown}");
+    assert!(lines[3].starts_with("new ") && lines[3].contains("has not run yet"), "{shown}");
+    assert!(lines.last().unwrap().ends_with("an event no longer stored: 550 no such user"), "{shown}");
 }
 
 #[test]
@@ -233,7 +269,7 @@ fn opencanaryd_that_finds_no_usable_file_says_where_it_looked() {
     let folder = Folder::new("no-file");
     for action in ["--dev", "--start"] {
         let output = folder.opencanaryd(&[action]);
-        assert_ne!(code(&output), 0, "{action}");
+        assert_eq!(code(&output), 78, "{action}");
         assert!(stderr(&output).contains(".opencanary.conf"), "{action}: {}", stderr(&output));
     }
     assert!(!Path::new(&folder.path("pid")).exists());
@@ -254,12 +290,25 @@ fn opencanaryd_starts_in_the_background_catches_a_login_restarts_and_stops() {
     let running = Guard(&folder);
     good(folder.opencanaryd(&["--start", "--allow-run-as-root"]));
     let first = process();
+    let follow = ["events", "--follow", "--json", "--kind", "ftp.login"];
+    let mut follower = folder.program(env!("CARGO_BIN_EXE_haldane"), &follow);
+    let mut follower = follower.stdout(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(follower.stdout.take().unwrap()).lines();
+    let (seen, followed) = mpsc::channel();
+    std::thread::spawn(move || lines.try_for_each(|line| seen.send(line.unwrap())));
     log_in(port);
     let twice = folder.opencanaryd(&["--start", "--allow-run-as-root"]);
     assert!(stderr(&twice).contains("already running"), "{}", stderr(&twice));
     good(folder.opencanaryd(&["--restart", "--allow-run-as-root"]));
     assert_ne!(first, process());
     log_in(port);
+    let next = || followed.recv_timeout(Duration::from_secs(30));
+    let (first, second) = (next(), next());
+    follower.kill().unwrap();
+    follower.wait().unwrap();
+    let (first, second) = (first.unwrap(), second.unwrap());
+    assert!(first.contains("hunter2") && second.contains("hunter2"));
+    assert_ne!(first, second, "each is shown once");
     good(folder.opencanaryd(&["--stop"]));
     assert!(TcpStream::connect(("127.0.0.1", port)).is_err());
     let not = folder.opencanaryd(&["--stop"]);

@@ -126,6 +126,19 @@ fn values_nested_without_end_are_a_mistake_and_cost_no_stack() {
 }
 
 #[test]
+fn a_file_cut_anywhere_is_read_or_refused() {
+    let around = machine(&[]);
+    let text = sample::toml(&around);
+    for (file, text) in [("o.conf", FULL), ("h.toml", &text)] {
+        for end in (0..text.len()).step_by(37).filter(|end| text.is_char_boundary(*end)) {
+            if let Err(Problems(problems)) = Tree::parse(file, &text[..end], &around) {
+                assert!(problems.iter().all(|problem| problem.place.is_some()), "{problems:?}");
+            }
+        }
+    }
+}
+
+#[test]
 fn the_format_is_told_by_the_content_whatever_the_name() {
     assert_eq!(good("odd.name", &peer("\"ftp.enabled\": true")).services.len(), 1);
     assert_eq!(good("odd.name", "[service.ftp]").services.len(), 1);
@@ -298,6 +311,8 @@ fn state_is_kept_where_the_option_the_file_or_the_custom_say_in_that_order() {
     assert_eq!(folder(set, &around(&[], Some("/from/option"), true)), PathBuf::from("/from/option"));
     assert_eq!(folder(set, &around(&[], None, true)), PathBuf::from("/from/file"));
     assert_eq!(folder("", &around(&[("HOME", "/root")], None, true)), PathBuf::from("/var/lib/haldane"));
+    let made = [("STATE_DIRECTORY", "/var/lib/private/haldane:/other"), ("HOME", "/")];
+    assert_eq!(folder("", &around(&made, None, true)), PathBuf::from("/var/lib/private/haldane"));
     let both = [("HOME", "/home/a"), ("XDG_STATE_HOME", "/state")];
     assert_eq!(folder("", &around(&both, None, false)), PathBuf::from("/state/haldane"));
     assert_eq!(folder("", &around(&both[..1], None, false)), PathBuf::from("/home/a/.local/state/haldane"));

@@ -1,6 +1,6 @@
 //! A connection that cannot be misused: every clock and every quota is inside it, and so is TLS.
 
-use std::{future::poll_fn, io, pin::Pin, sync::Arc, task::ready, time::Duration};
+use std::{future::poll_fn, io, mem::MaybeUninit, pin::Pin, sync::Arc, task::ready, time::Duration};
 
 use haldane_core::{Limits, Timeout, TlsFacts};
 use haldane_tls::{Acceptor, Engine};
@@ -47,6 +47,7 @@ pub struct Conn<T> {
     bytes_in: u64,
     bytes_out: u64,
     engine: Option<Box<Engine>>,
+    patience: Option<Duration>,
 }
 
 /// What becomes of the bytes that came: into the inbox, or into the TLS engine.
@@ -59,7 +60,16 @@ impl<T: Io> Conn<T> {
     /// Takes charge of a connection.
     pub fn new(io: T, limits: Limits) -> Self {
         let now = Instant::now();
-        Self { io, limits, started: now, touched: now, bytes_in: 0, bytes_out: 0, engine: None }
+        Self {
+            io,
+            limits,
+            started: now,
+            touched: now,
+            bytes_in: 0,
+            bytes_out: 0,
+            engine: None,
+            patience: None,
+        }
     }
 
     /// The bounds in force.
@@ -78,7 +88,7 @@ impl<T: Io> Conn<T> {
     }
 
     /// Speaks TLS from here on. `early`: what was received after the request for it. Returns what the client
-    /// revealed, once the handshake is done.
+    /// revealed, once the handshake is done; what it has already said inside TLS is appended to `inbox`.
     ///
     /// # Errors
     /// With what the client revealed, if it got so far as to send its first message.
@@ -86,13 +96,13 @@ impl<T: Io> Conn<T> {
         &mut self,
         acceptor: &Acceptor,
         early: &[u8],
+        inbox: &mut Vec<u8>,
     ) -> Result<Arc<TlsFacts>, (Halted, Option<Arc<TlsFacts>>)> {
         let engine = acceptor.begin().map_err(|error| (Halted::Tls(error.to_string()), None))?;
         let engine = self.engine.insert(Box::new(engine));
         engine.receive(early);
-        let mut early_plain = Vec::new();
         loop {
-            let step = self.decrypt(&mut early_plain).await;
+            let step = self.decrypt(inbox).await;
             let Some(engine) = &self.engine else { return Err((Halted::Broken, None)) };
             let facts = engine.facts().cloned();
             match step {
@@ -139,11 +149,25 @@ impl<T: Io> Conn<T> {
         }
     }
 
+    /// The same, with less patience than [`Limits::idle`] for once.
+    ///
+    /// # Errors
+    /// Nothing more will come.
+    pub async fn receive_within(
+        &mut self,
+        inbox: &mut Vec<u8>,
+        patience: Option<Duration>,
+    ) -> Result<(), Halted> {
+        self.patience = patience;
+        self.receive(inbox).await
+    }
+
     /// Sends.
     ///
     /// # Errors
     /// It cannot be sent whole.
     pub async fn send(&mut self, bytes: &[u8]) -> Result<(), Halted> {
+        self.patience = None;
         match &mut self.engine {
             None => self.send_raw(bytes).await,
             Some(engine) => {
@@ -204,8 +228,8 @@ impl<T: Io> Conn<T> {
         let (deadline, which) = self.deadline();
         let (io, engine) = (&mut self.io, &mut self.engine);
         let read = poll_fn(|cx| {
-            let mut buffer = [0; READ];
-            let mut buffer = ReadBuf::new(&mut buffer);
+            let mut buffer = [const { MaybeUninit::uninit() }; READ];
+            let mut buffer = ReadBuf::uninit(&mut buffer);
             ready!(Pin::new(&mut *io).poll_read(cx, &mut buffer))?;
             take(engine, buffer.filled());
             io::Result::Ok(buffer.filled().len()).into()
@@ -239,8 +263,8 @@ impl<T: Io> Conn<T> {
     }
 
     fn deadline(&self) -> (Instant, Timeout) {
-        let (idle, lifetime) =
-            (after(self.touched, self.limits.idle), after(self.started, self.limits.lifetime));
+        let idle = self.patience.map_or(self.limits.idle, |patience| patience.min(self.limits.idle));
+        let (idle, lifetime) = (after(self.touched, idle), after(self.started, self.limits.lifetime));
         if idle < lifetime { (idle, Timeout::Idle) } else { (lifetime, Timeout::Lifetime) }
     }
 }

@@ -44,7 +44,7 @@ pub async fn serve_datagrams(
         let Ok((length, remote)) = received else { continue };
         let datagram = buffer.get(..length).unwrap_or_default();
         let peer = Peer::new(remote, local, Transport::Udp);
-        let reporter = Reporter::new(events.clone(), name, peer);
+        let mut reporter = Reporter::new(events.clone(), name, peer);
         let effects = answer(service.as_ref(), datagram, &peer);
         if !effects.seen.is_empty() {
             reporter.record(effects.seen).await;

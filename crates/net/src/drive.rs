@@ -6,6 +6,7 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     pin::pin,
     task::Poll,
+    time::Duration,
 };
 
 use haldane_core::{
@@ -13,6 +14,7 @@ use haldane_core::{
     session::AnySession,
 };
 use haldane_tls::Acceptor;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tracing::error;
 
@@ -40,6 +42,9 @@ impl std::fmt::Debug for Served {
     }
 }
 
+/// A client that speaks first mostly does so at once: its connection and its first message are recorded together.
+const GATHER: Duration = Duration::from_millis(20);
+
 /// Bytes of a malformed message that are kept.
 const EXCERPT: usize = 256;
 
@@ -50,6 +55,7 @@ struct Ended {
 }
 
 const HUNG_UP: Ended = Ended { why: "hung up", flow: Flow::Close };
+const SHUTDOWN: Ended = Ended { why: "shutdown", flow: Flow::Close };
 
 /// Talks until either side has had enough; reports the end, last of all.
 pub async fn drive<T: Io>(
@@ -58,16 +64,22 @@ pub async fn drive<T: Io>(
     mut reporter: Reporter,
     stop: CancellationToken,
 ) {
+    let mut driver = None;
     let talk = async {
         let session = served.protocol.open(reporter.peer());
-        let mut driver =
-            Driver { session, conn: &mut conn, served, reporter: &mut reporter, inbox: Vec::new() };
-        driver.talk().await
+        let begun = Driver { session, conn: &mut conn, served, reporter: &mut reporter, inbox: Vec::new() };
+        driver.insert(begun).talk().await
     };
     let ended = tokio::select! {
         biased;
-        ended = unwinding(talk) => ended,
-        () = stop.cancelled() => Ok(Ended { why: "shutdown", flow: Flow::Close }),
+        ended = unwinding(talk) => Some(ended),
+        () = stop.cancelled() => None,
+    };
+    let ended = match (ended, &mut driver) {
+        (Some(ended), _) => ended,
+        // What the session knows and has not told yet is evidence.
+        (None, Some(driver)) => unwinding(driver.unfinished()).await.map(|()| SHUTDOWN),
+        (None, None) => Ok(SHUTDOWN),
     };
     let ended = ended.unwrap_or_else(|panic| {
         error!(session = %reporter.session(), panic = panic_text(&panic), "a session failed: this is a bug");
@@ -99,6 +111,9 @@ impl<T: Io> Driver<'_, T> {
             return ended;
         }
         let effects = self.call(|session, cx| session.greet(cx)).1;
+        if !effects.reply.is_empty() {
+            self.reporter.release().await;
+        }
         if let Err(halted) = self.carry_out(effects).await {
             return self.halted(halted).await;
         }
@@ -107,7 +122,20 @@ impl<T: Io> Driver<'_, T> {
             if let Some(ended) = ended {
                 return ended;
             }
-            if let Err(halted) = self.conn.receive(&mut self.inbox).await {
+            let patience = self.session.patience();
+            let received = self.conn.receive_within(&mut self.inbox, patience);
+            let received = if self.reporter.holds() {
+                match timeout(GATHER, received).await {
+                    Ok(received) => received,
+                    Err(_) => {
+                        self.reporter.release().await;
+                        continue;
+                    }
+                }
+            } else {
+                received.await
+            };
+            if let Err(halted) = received {
                 return self.halted(halted).await;
             }
         }
@@ -183,7 +211,7 @@ impl<T: Io> Driver<'_, T> {
                 return Err(Ended { why: "no TLS", flow: Flow::Close });
             }
         }
-        match self.conn.start_tls(acceptor, &early).await {
+        match self.conn.start_tls(acceptor, &early, &mut self.inbox).await {
             Ok(facts) => {
                 self.reporter.set_tls(facts);
                 self.reporter.report(vec![Sighting::of(&TLS_AGREED)]).await;

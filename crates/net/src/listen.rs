@@ -190,8 +190,8 @@ async fn session(
             }
         }
     }
-    let reporter = Reporter::new(events, listening.name, peer);
-    reporter.report(vec![Sighting::of(&OPENED)]).await;
+    let mut reporter = Reporter::new(events, listening.name, peer);
+    reporter.hold(Sighting::of(&OPENED));
     // Boxed apart, so that the task of a connection is not as large as all its states side by side.
     Box::pin(drive(Conn::new(stream, listening.limits), &listening.served, reporter, stop)).await;
 }

@@ -18,6 +18,7 @@ pub struct Reporter {
     session: Uuid,
     peer: Peer,
     tls: Option<Arc<TlsFacts>>,
+    held: Vec<Event>,
 }
 
 /// How long a peer's answer waits for its evidence to be stored. A disk that is slower than this is the
@@ -27,7 +28,7 @@ const LONGEST_WAIT: Duration = Duration::from_secs(2);
 impl Reporter {
     /// Made by the listener, one for each session.
     pub fn new(events: mpsc::Sender<Batch>, service: &'static str, peer: Peer) -> Self {
-        Self { events, service, session: id(now()), peer, tls: None }
+        Self { events, service, session: id(now()), peer, tls: None, held: Vec::new() }
     }
 
     /// Who is at the other end.
@@ -50,23 +51,48 @@ impl Reporter {
         self.tls.as_deref()
     }
 
+    /// Keeps a sighting, stamped now, until the next is reported: one trip to the store instead of two.
+    pub fn hold(&mut self, seen: Sighting) {
+        self.held = self.stamp(vec![seen]);
+    }
+
+    /// Whether something is held.
+    pub fn holds(&self) -> bool {
+        !self.held.is_empty()
+    }
+
+    /// Hands what is held to the store.
+    pub async fn release(&mut self) {
+        if self.holds() {
+            self.report(Vec::new()).await;
+        }
+    }
+
     /// Hands sightings to the store. A full queue slows this peer down; nothing is lost.
-    pub async fn report(&self, seen: Vec<Sighting>) {
+    pub async fn report(&mut self, seen: Vec<Sighting>) {
+        let events = self.with_held(seen);
         // The store outlives every session; if it is gone we are exiting.
-        self.events.send(Batch { events: self.stamp(seen), recorded: None }).await.ok();
+        self.events.send(Batch { events, recorded: None }).await.ok();
     }
 
     /// The same, and waits until they are stored: what the peer is told next may tell it that it was seen.
-    pub async fn record(&self, seen: Vec<Sighting>) {
+    pub async fn record(&mut self, seen: Vec<Sighting>) {
+        let events = self.with_held(seen);
         let (done, recorded) = oneshot::channel();
         let recorded_call = move || {
             // Nobody waits any more if it took too long.
             done.send(()).ok();
         };
-        let batch = Batch { events: self.stamp(seen), recorded: Some(Box::new(recorded_call)) };
+        let batch = Batch { events, recorded: Some(Box::new(recorded_call)) };
         if self.events.send(batch).await.is_ok() {
             tokio::time::timeout(LONGEST_WAIT, recorded).await.ok();
         }
+    }
+
+    fn with_held(&mut self, seen: Vec<Sighting>) -> Vec<Event> {
+        let mut events = std::mem::take(&mut self.held);
+        events.extend(self.stamp(seen));
+        events
     }
 
     fn stamp(&self, seen: Vec<Sighting>) -> Vec<Event> {

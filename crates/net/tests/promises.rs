@@ -32,7 +32,10 @@ static WORD: Kind = Kind::new(99_000, "echo.word", Class::Command, Severity::Low
 
 /// Echoes lines; some words have a meaning of their own.
 struct Echo(Limits);
-struct Talk;
+#[derive(Default)]
+struct Talk {
+    hasty: bool,
+}
 
 impl Protocol for Echo {
     const NAME: &'static str = "echo";
@@ -43,7 +46,7 @@ impl Protocol for Echo {
         Self(LIMITS)
     }
     fn session(&self, _: &Peer) -> Talk {
-        Talk
+        Talk::default()
     }
     fn limits(&self) -> Limits {
         self.0
@@ -69,11 +72,15 @@ impl Session for Talk {
             b"bye" => return Flow::Close,
             b"slow" => cx.pause(Duration::from_secs(3)),
             b"tls" => return Flow::StartTls,
+            b"hasty" => self.hasty = true,
             _ => {}
         }
         cx.reply(&word);
         cx.reply("\n");
         Flow::Continue
+    }
+    fn patience(&self) -> Option<Duration> {
+        self.hasty.then_some(Duration::from_secs(5))
     }
     fn timeout(&mut self, _: Timeout, cx: &mut Cx<'_>) {
         cx.reply("too slow\n");
@@ -182,6 +189,19 @@ async fn silence_ends_after_the_idle_time_with_last_words() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_session_may_be_less_patient_than_the_idle_time() {
+    let mut bench = Bench::new(LIMITS);
+    let recording = bench.keep_recording();
+    assert_eq!(bench.hear().await, "hello\n");
+    bench.say("hasty\n").await;
+    let started = Instant::now();
+    assert_eq!(bench.hear().await, "hasty\n");
+    assert_eq!(bench.hear().await, "too slow\n");
+    assert_eq!(started.elapsed().as_secs(), 5);
+    recording.await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_busy_conversation_ends_after_the_lifetime() {
     let started = Instant::now();
     let mut bench = Bench::new(LIMITS);
@@ -284,6 +304,18 @@ async fn bytes_are_bounded_in_both_directions() {
     assert_eq!(why(events.last().unwrap()), "over quota");
     let Value::Int(bytes) = events.last().unwrap().fields["bytes_in"] else { panic!() };
     assert!(bytes <= 2000 + 8192, "{bytes}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_peer_had_begun_to_say_at_the_shutdown_is_recorded() {
+    let mut bench = Bench::new(LIMITS);
+    bench.hear().await;
+    bench.say("half a wor").await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    bench.stop.cancel();
+    let events = bench.events().await;
+    assert_eq!(names(&events), ["connection.unfinished", "connection.closed"]);
+    assert_eq!(why(&events[1]), "shutdown");
 }
 
 #[tokio::test(start_paused = true)]

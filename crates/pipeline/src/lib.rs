@@ -55,6 +55,12 @@ impl Pipeline {
         Self { ignore, checker, incidents: Incidents::new(quiet, first_incident) }
     }
 
+    /// Goes on with other ignore lists and other bait. Open incidents stay open.
+    pub fn reconfigure(&mut self, ignore: Ignore, checker: Checker) {
+        self.ignore = ignore;
+        self.checker = checker;
+    }
+
     /// Completes one event.
     pub fn take(&mut self, event: &mut Event) {
         event.ignored |= self.ignore.matches(event);

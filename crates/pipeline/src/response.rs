@@ -55,30 +55,41 @@ fn caching_sha2_password(password: &[u8], answer: &Answer<'_>) -> bool {
 
 type Hash = fn(&[&[u8]]) -> String;
 
-/// HTTP Digest (RFC 7616, section 3.4.1). The challenge is four lines: the algorithm (`MD5`, `SHA-256`, with or
-/// without `-sess`; empty is MD5), the realm, the part in the middle (`nonce:nc:cnonce:qop`, or `nonce` alone
-/// without `qop`), and `method:uri`. No line can hold a line break, because no HTTP header can. The response is
-/// in hex.
+/// Longer challenges, and those of more parts, are not looked at: this runs on the event path.
+const LONGEST: usize = 2_048;
+const MOST_PARTS: usize = 12;
+
+/// HTTP Digest (RFC 7616, section 3.4.1). The challenge is what went into the answer, in john's order:
+/// `username$realm$method$uri$nonce$nc$cnonce$qop`, the last three empty for clients of RFC 2069. The response is
+/// in hex; which hash it is shows in its length. Whether it is the `-sess` form does not, nor where a realm
+/// with a dollar ends: so each of these is tried.
 fn digest(password: &[u8], answer: &Answer<'_>) -> bool {
-    let lines: Vec<&[u8]> = answer.challenge.split(|byte| *byte == b'\n').collect();
-    let [algorithm, realm, middle, request] = lines.as_slice() else { return false };
-    let algorithm = algorithm.to_ascii_lowercase();
-    let (hash, session): (Hash, bool) = match algorithm.as_slice() {
-        b"" | b"md5" => (hex::<Md5>, false),
-        b"md5-sess" => (hex::<Md5>, true),
-        b"sha-256" => (hex::<Sha256>, false),
-        b"sha-256-sess" => (hex::<Sha256>, true),
+    let hash: Hash = match answer.response.len() {
+        32 => hex::<Md5>,
+        64 => hex::<Sha256>,
         _ => return false,
     };
-    let mut secret = hash(&[answer.username, realm, password]);
-    if session {
-        let mut parts = middle.split(|byte| *byte == b':');
-        let (nonce, cnonce) = (parts.next().unwrap_or_default(), parts.nth(1).unwrap_or_default());
-        secret = hash(&[secret.as_bytes(), nonce, cnonce]);
+    let rest = answer.challenge.strip_prefix(answer.username).and_then(|rest| rest.strip_prefix(b"$"));
+    let Some(rest) = rest.filter(|rest| rest.len() <= LONGEST) else { return false };
+    let parts: Vec<&[u8]> = rest.split(|byte| *byte == b'$').collect();
+    let [start @ .., nonce, nc, cnonce, qop] = parts.as_slice() else { return false };
+    if parts.len() > MOST_PARTS {
+        return false;
     }
-    let expected = hash(&[secret.as_bytes(), middle, hash(&[request]).as_bytes()]);
+    let middle = if qop.is_empty() { nonce.to_vec() } else { [*nonce, nc, cnonce, qop].join(&b':') };
     let response = answer.response.to_ascii_lowercase();
-    expected.as_bytes().ct_eq(&response).into()
+    let is_answer = |secret: &str, request: &str| {
+        let expected = hash(&[secret.as_bytes(), &middle, request.as_bytes()]);
+        bool::from(expected.as_bytes().ct_eq(&response))
+    };
+    (1..start.len()).any(|end| {
+        let (realm, request) = start.split_at_checked(end).unwrap_or_default();
+        let [method, uri @ ..] = request else { return false };
+        let secret = hash(&[answer.username, &realm.join(&b'$'), password]);
+        let session = hash(&[secret.as_bytes(), nonce, cnonce]);
+        let request = hash(&[method, &uri.join(&b'$')]);
+        is_answer(&secret, &request) || is_answer(&session, &request)
+    })
 }
 
 /// The hash of the parts with colons between them, in hex.
@@ -95,29 +106,54 @@ fn xor(left: &[u8], right: &[u8]) -> Vec<u8> {
 mod tests {
     use super::*;
 
+    fn answered(username: &str, challenge: &str, response: &str, password: &str) -> bool {
+        let (username, challenge) = (username.as_bytes(), challenge.as_bytes());
+        let answer = Answer { username, challenge, response: response.as_bytes() };
+        answers("digest", password.as_bytes(), &answer)
+    }
+
     #[test]
     fn digest_answers_of_the_rfc_are_recognised() {
         // RFC 7616, section 3.9.1, both algorithms.
-        let of = |algorithm: &str, response: &'static [u8]| {
-            let challenge = format!(
-                "{algorithm}\nhttp-auth@example.org\n7ypf/xlj9XXwfDPEoM4URrv/xwf94BcCAzFZH4GiTo0v:00000001:\
-                 f2/wE4q74E6zIJEtWaHKaf5wv/H5QzzpXusqGemxURZJ:auth\nGET:/dir/index.html"
-            );
-            let answer = Answer { username: b"Mufasa", challenge: challenge.as_bytes(), response };
-            (answers("digest", b"Circle of Life", &answer), answers("digest", b"Circle of life", &answer))
-        };
-        assert_eq!(of("MD5", b"8ca523f5e9506fed4657c9700eebdbec"), (true, false));
-        assert_eq!(
-            of("SHA-256", b"753927fa0e85d155564e2e272a28d1802ca10daf4496794697cf8db5856cb6c1"),
-            (true, false)
-        );
+        let challenge = "Mufasa$http-auth@example.org$GET$/dir/index.html$\
+                         7ypf/xlj9XXwfDPEoM4URrv/xwf94BcCAzFZH4GiTo0v$00000001$\
+                         f2/wE4q74E6zIJEtWaHKaf5wv/H5QzzpXusqGemxURZJ$auth";
+        for response in [
+            "8ca523f5e9506fed4657c9700eebdbec",
+            "753927fa0e85d155564e2e272a28d1802ca10daf4496794697cf8db5856cb6c1",
+            "8CA523F5E9506FED4657C9700EEBDBEC",
+        ] {
+            assert!(answered("Mufasa", challenge, response, "Circle of Life"));
+            assert!(!answered("Mufasa", challenge, response, "Circle of life"));
+        }
+    }
+
+    #[test]
+    fn digest_answers_without_qop_with_dollars_and_with_sess_are_recognised() {
+        // Computed with Python's hashlib from RFC 2069, section 2.1.2, and RFC 7616, section 3.4.2.
+        assert!(answered("eve", "eve$r$GET$/$n1$$$", "ce981b75859c586d18593d6864d4a3e6", "hunter2"));
+        assert!(answered(
+            "e$e",
+            "e$e$r$1$GET$/a$b$n1$00000001$c1$auth",
+            "6867d5e371f80fad8c2b3705803b9c7a",
+            "hunter2"
+        ));
+        assert!(answered(
+            "eve",
+            "eve$r$GET$/$n1$00000001$c1$auth",
+            "c577cb6fe6d1e16c58244cf4213ca117",
+            "hunter2"
+        ));
     }
 
     #[test]
     fn a_digest_challenge_of_another_form_matches_nothing() {
-        for challenge in [&b""[..], b"a\nb\nc", b"a\nb\nc\nd\ne", b"SHA-512\nr\nn\nGET:/"] {
-            let answer = Answer { username: b"u", challenge, response: b"" };
-            assert!(!answers("digest", b"p", &answer));
+        let many = "u$".repeat(100);
+        let long = format!("u$r$GET${}$n$$$", "x".repeat(10_000));
+        for challenge in ["", "u", "u$", "u$a$b$c$d", "v$r$GET$/$n$$$", &many, &long] {
+            for length in [0, 32, 64] {
+                assert!(!answered("u", challenge, &"0".repeat(length), "p"), "{challenge}");
+            }
         }
     }
 }

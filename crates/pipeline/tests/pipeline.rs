@@ -97,6 +97,8 @@ fn sources_are_ignored_by_address_and_network_in_both_families() {
         ("::ffff:192.0.2.7", true),
     ] {
         let mut event = event(source, 0);
+        // As a proxy may have named it: not unmapped.
+        event.peer.as_mut().unwrap().remote.set_ip(source.parse().unwrap());
         pipeline.take(&mut event);
         assert_eq!(event.ignored, ignored, "{source}");
         assert_eq!(event.incident.is_none(), ignored, "{source}");
@@ -157,6 +159,16 @@ fn a_flood_of_sources_is_bounded_and_forgets_the_quieter_half() {
         Some(u64::from(most) + 2),
         "the quieter one was forgotten"
     );
+}
+
+#[test]
+fn another_configuration_leaves_incidents_open() {
+    let mut pipeline = pipeline(Ignore::default(), Checker::default());
+    let (mut before, mut after) = (event("192.0.2.1", 0), login("admin", "hunter2"));
+    pipeline.take(&mut before);
+    pipeline.reconfigure(Ignore::default(), checker(&[(Some("admin"), Some("hunter2"))]));
+    pipeline.take(&mut after);
+    assert_eq!((after.incident, after.honeycred), (before.incident, Honeycred::Yes));
 }
 
 #[test]

@@ -59,11 +59,12 @@ impl Random for Counting {
     }
 }
 
-/// Keeps in memory, for as long as the process lives: host keys take long to make.
+/// Takes what lies in the folder, else keeps in memory for as long as the process lives: host keys take long to
+/// make.
 #[derive(Debug)]
 pub struct InMemory;
 
-static KEPT: Mutex<BTreeMap<(Option<PathBuf>, String), Vec<u8>>> = Mutex::new(BTreeMap::new());
+static KEPT: Mutex<BTreeMap<PathBuf, Vec<u8>>> = Mutex::new(BTreeMap::new());
 
 impl Keep for InMemory {
     fn keep(
@@ -72,8 +73,11 @@ impl Keep for InMemory {
         name: &str,
         make: &mut dyn FnMut() -> Result<Vec<u8>, String>,
     ) -> Result<Vec<u8>, String> {
+        if let Some(content) = folder.and_then(|folder| std::fs::read(folder.join(name)).ok()) {
+            return Ok(content);
+        }
         let mut kept = KEPT.lock().map_err(|error| error.to_string())?;
-        let key = (folder.map(Path::to_owned), name.to_owned());
+        let key = folder.unwrap_or(Path::new("")).join(name);
         if let Some(content) = kept.get(&key) {
             return Ok(content.clone());
         }

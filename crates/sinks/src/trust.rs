@@ -90,6 +90,18 @@ fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
 }
 
 impl Trust {
+    /// Reads `ca`, `verify`, `client_certificate` and `client_key`.
+    pub(crate) fn configure(section: &mut Section<'_>) -> Self {
+        let authorities =
+            section.path("ca", "The only authorities to trust (PEM); without it, those of this machine.");
+        let verify = section.flag("verify", true, "Whether the server's certificate must be a trusted one.");
+        let certificate =
+            section.path("client_certificate", "Our own certificate (PEM), if the server asks.");
+        let key = section.path("client_key", "Its key; if left out, it stands in the certificate's file.");
+        let identity = certificate.map(|certificate| (certificate.clone(), key.unwrap_or(certificate)));
+        Self::read(section, verify, Files { authorities, identity }, ("ca", "client_certificate"))
+    }
+
     /// Reads the files at once, while the program may still read them. `keys` are those of the configuration
     /// for the authorities and for our certificate.
     pub(crate) fn read(section: &mut Section<'_>, verify: bool, files: Files, keys: (&str, &str)) -> Self {

@@ -68,7 +68,9 @@ impl Sink for Fake {
             script.batches.push(batch.len());
             script.takes_for.get(&batch[0].seq).copied().unwrap_or(script.takes)
         });
-        sleep(takes).await;
+        if !takes.is_zero() {
+            sleep(takes).await;
+        }
         self.with(|script| {
             if script.down {
                 return Err(Failure::later("connection refused"));
@@ -299,7 +301,7 @@ async fn unwanted_records_move_the_cursor_and_cost_few_saves() {
     sleep(Duration::from_secs(3)).await;
     assert_eq!(memory.with(|inside| inside.cursors["a"]), 1000);
     assert!(memory.with(|inside| inside.saves) < 4);
-    assert_eq!(fake.got(), [0_u64; 0]);
+    assert_eq!(fake.got(), Vec::<u64>::new());
     stop.cancel();
     task.await.unwrap();
 }

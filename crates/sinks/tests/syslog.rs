@@ -17,7 +17,7 @@ use std::{
     os::unix::net::{UnixDatagram, UnixListener},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
-    sync::Arc,
+    sync::{Arc, mpsc},
     thread,
     time::Duration,
 };
@@ -226,17 +226,25 @@ async fn a_connection_that_was_closed_is_noticed_before_anything_is_written_to_i
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();
     let mut sink = syslog(&address, "tcp", &[("protocol", text("rfc3164"))]);
+    let (hang_up, told) = mpsc::channel();
+    let (line, lines) = mpsc::channel();
+    // One line from each connection, then in good order to the next one, once told to.
+    let receiver = thread::spawn(move || {
+        for _ in told {
+            let mut read = String::new();
+            let mut stream = BufReader::new(listener.accept().unwrap().0);
+            stream.read_line(&mut read).unwrap();
+            drop(stream);
+            line.send(read).unwrap();
+        }
+    });
     for seq in 1..=5 {
-        // Each receiver reads one line and hangs up, in good order.
-        let accepting = listener.try_clone().unwrap();
-        let receiver = thread::spawn(move || {
-            let mut line = String::new();
-            BufReader::new(accepting.accept().unwrap().0).read_line(&mut line).unwrap();
-            line
-        });
         sink.once(&records([seq])).await.unwrap();
-        assert!(receiver.join().unwrap().contains(&format!("\"user{seq}\"")));
+        hang_up.send(()).unwrap();
+        assert!(lines.recv().unwrap().contains(&format!("\"user{seq}\"")));
     }
+    drop(hang_up);
+    receiver.join().unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -255,6 +263,21 @@ async fn a_receiver_that_resets_the_connection_has_not_got_it() {
     sink.once(&records(1..=2)).await.unwrap();
     drop(sink);
     assert_users(&receiver.join().unwrap(), 1..=2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_may_be_lost_with_a_connection_is_sent_again_on_the_next() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let mut sink = syslog(&address, "tcp", &[]);
+    sink.once(&records(1..=2)).await.unwrap();
+    let (unread, _) = listener.accept().unwrap();
+    // The receiver loses its power, and knows of nothing once it is back.
+    drop(unread);
+    let receiver = thread::spawn(move || counted(&mut listener.accept().unwrap().0));
+    sink.once(&records(3..=3)).await.unwrap();
+    drop(sink);
+    assert_users(&receiver.join().unwrap(), 1..=3);
 }
 
 #[tokio::test]
@@ -315,7 +338,10 @@ async fn over_tls_octets_are_counted_and_only_a_trusted_receiver_gets_them() {
         received
     });
     let why = later(&mut syslog(&address, "tls", &[]), &records([1])).await;
-    assert!(why.contains("certificate"), "{why}");
+    assert!(
+        why.contains("an authority that is not trusted here: name the file of its authority in `ca`"),
+        "{why}"
+    );
     let mut sink = syslog(&address, "tls", &[("ca", text(folder.join("ca.pem").display()))]);
     sink.once(&records(1..=2)).await.unwrap();
     sink.once(&records(3..=3)).await.unwrap();
@@ -339,9 +365,9 @@ fn an_operators_mistakes_are_named() {
         (vec![("facility", Raw::Int(24))], "expected a number from 0 to 23 or one of kern, user"),
         (
             [&tls[..], &[("ca", text("/nowhere.pem"))]].concat(),
-            "expected a readable PEM file, but /nowhere.pem: ",
+            "test.ca: expected a file of certificates in PEM form",
         ),
-        ([&tls[..], &[("key", text("/nowhere.pem"))]].concat(), "expected both certificate and key"),
+        ([&tls[..], &[("server_name", text("a b"))]].concat(), "test.server_name: expected a host's name"),
     ] {
         assert!(problems(&entries).contains(part), "{part}: {}", problems(&entries));
     }

@@ -53,7 +53,7 @@ impl Shared {
             .prepare_cached("SELECT min(seq) FROM events WHERE seq > ?1")?
             .query_row([row::signed(cursor)], |row| row.get(0))?;
         let Some(oldest) = oldest.and_then(|seq| u64::try_from(seq).ok()) else {
-            return Ok(Page { records: Vec::new(), next: stored });
+            return Ok(Page { records: Vec::new(), next: stored.max(cursor) });
         };
         let cursor = oldest.saturating_sub(1).max(cursor);
         let last = cursor.saturating_add(SCAN).min(stored);

@@ -227,7 +227,8 @@ impl Drop for Store {
 /// higher number, because each takes at least one event. For use before [`Store::open`].
 pub fn newest(folder: &Path) -> u64 {
     let newest = schema::readable(folder).and_then(|db| Ok(shared::newest(&db)?));
-    newest.unwrap_or_default()
+    // Without space on disk, the proper way is barred.
+    newest.or_else(|_| schema::glimpse(folder).map(|(_, newest)| newest)).unwrap_or_default()
 }
 
 #[expect(

@@ -8,6 +8,9 @@ use rusqlite::{Connection, types::Value as Bound};
 
 use crate::{Error, row, schema, shared};
 
+/// Events read in one go.
+const AT_ONCE: usize = 500;
+
 /// Which events. What is left out does not restrict.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Query {
@@ -78,24 +81,45 @@ impl Reader {
     }
 
     /// Calls `visit` with each of the events asked for, until it says no: for more of them than memory holds.
+    /// Between the calls, nothing is held open that would keep the daemon's log from being emptied.
     ///
     /// # Errors
     /// As of SQLite.
     pub fn each(&mut self, query: &Query, mut visit: impl FnMut(Record) -> bool) -> Result<(), Error> {
-        let (sql, bound) = self.statement(query);
-        let mut statement = self.db.prepare(&sql)?;
-        let mut rows = statement.query(rusqlite::params_from_iter(bound))?;
-        while let Some(row) = rows.next()? {
-            match row::decode(row, &self.kinds) {
-                Some(record) => {
-                    if !visit(record) {
-                        break;
-                    }
+        let (mut from, mut left) = (None, if query.limit == 0 { usize::MAX } else { query.limit });
+        loop {
+            let most = left.min(AT_ONCE);
+            let (records, last) = self.some(query, from, most)?;
+            let Some(last) = last else { return Ok(()) };
+            from = Some(last);
+            for record in records {
+                left = left.saturating_sub(1);
+                if !visit(record) || left == 0 {
+                    return Ok(());
                 }
+            }
+        }
+    }
+
+    /// At most so many of the events asked for, going on from a position; and the last position looked at.
+    fn some(
+        &mut self,
+        query: &Query,
+        from: Option<i64>,
+        most: usize,
+    ) -> Result<(Vec<Record>, Option<i64>), Error> {
+        let (sql, bound) = self.statement(query, from, most);
+        let mut statement = self.db.prepare_cached(&sql)?;
+        let mut rows = statement.query(rusqlite::params_from_iter(bound))?;
+        let (mut records, mut last) = (Vec::new(), None);
+        while let Some(row) = rows.next()? {
+            last = Some(row.get(0)?);
+            match row::decode(row, &self.kinds) {
+                Some(record) => records.push(record),
                 None => self.unreadable = self.unreadable.saturating_add(1),
             }
         }
-        Ok(())
+        Ok((records, last))
     }
 
     /// Damaged rows met so far.
@@ -155,7 +179,7 @@ impl Reader {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
-    fn statement(&self, query: &Query) -> (String, Vec<Bound>) {
+    fn statement(&self, query: &Query, from: Option<i64>, most: usize) -> (String, Vec<Bound>) {
         let columns = row::COLUMNS;
         let mut sql = format!("SELECT {columns} FROM events WHERE seq > ?");
         let mut bound = vec![Bound::Integer(row::signed(query.after))];
@@ -164,18 +188,25 @@ impl Reader {
             sql.push_str(condition);
             bound.extend(values);
         };
+        if let Some(from) = from {
+            also(if query.newest_first { "seq < ?" } else { "seq > ?" }, vec![Bound::Integer(from)]);
+        }
+        // Everything goes by position, so that nothing is sorted; a sub-query on an index says from where to where.
+        // (The plus keeps SQLite from looking for the minimum in the table itself.)
         if let Some(since) = query.since {
-            also("at >= ?", vec![Bound::Integer(row::micros(since))]);
+            let at = Bound::Integer(row::micros(since));
+            also("seq >= (SELECT min(+seq) FROM events WHERE at >= ?) AND at >= ?", vec![at.clone(), at]);
         }
         if let Some(until) = query.until {
-            also("at < ?", vec![Bound::Integer(row::micros(until))]);
+            let at = Bound::Integer(row::micros(until));
+            also("seq <= (SELECT max(+seq) FROM events WHERE at < ?) AND at < ?", vec![at.clone(), at]);
         }
         if let Some(source) = query.source {
             let blob = |address: IpAddr| Bound::Blob(row::octets(address).as_slice().to_vec());
             let (first, last) = (source.network(), source.broadcast());
             let length = if first.is_ipv4() { 4 } else { 16 };
             also(
-                "source >= ? AND source <= ? AND length(source) = ?",
+                "seq IN (SELECT seq FROM events WHERE source >= ? AND source <= ? AND length(source) = ?)",
                 vec![blob(first), blob(last), Bound::Integer(length)],
             );
         }
@@ -192,11 +223,8 @@ impl Reader {
             let (condition, values) = self.kind(kind);
             also(&condition, values);
         }
-        sql.push_str(if query.newest_first { " ORDER BY seq DESC" } else { " ORDER BY seq" });
-        if query.limit > 0 {
-            sql.push_str(" LIMIT ?");
-            bound.push(Bound::Integer(i64::try_from(query.limit).unwrap_or(i64::MAX)));
-        }
+        sql.push_str(if query.newest_first { " ORDER BY seq DESC LIMIT ?" } else { " ORDER BY seq LIMIT ?" });
+        bound.push(Bound::Integer(i64::try_from(most).unwrap_or(i64::MAX)));
         (sql, bound)
     }
 

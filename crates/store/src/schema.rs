@@ -90,21 +90,26 @@ pub(crate) fn begin(folder: &Path, durable: bool) -> Result<Opened, Error> {
     Ok(Opened { db, reading: readable(folder)?, newest, cursors, aside, unwritable: None })
 }
 
-/// Not even opening leaves a trace: what the log holds is not seen, only the database itself.
 fn stand_in(folder: &Path, error: &rusqlite::Error) -> Result<Opened, Error> {
-    /// More events than a log ever holds: what is numbered from there is new.
+    let (reading, newest) = glimpse(folder)?;
+    let cursors = shared::cursors(&reading).unwrap_or_default();
+    let unwritable = Some(error.to_string());
+    Ok(Opened { db: Connection::open_in_memory()?, reading, newest, cursors, aside: None, unwritable })
+}
+
+/// Reads the database without needing any space. What is in its log only is not seen: the position returned is
+/// beyond what may be there.
+pub(crate) fn glimpse(folder: &Path) -> Result<(Connection, u64), Error> {
+    /// More events than a log ever holds.
     const LOG: u64 = 1 << 20;
     let flags =
         OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let path = folder.join(FILE);
     let escaped = path.to_string_lossy().replace('%', "%25").replace('?', "%3f").replace('#', "%23");
-    let reading = Connection::open_with_flags(format!("file:{escaped}?immutable=1"), flags)?;
+    let db = Connection::open_with_flags(format!("file:{escaped}?immutable=1"), flags)?;
     let logged = std::fs::metadata(folder.join(format!("{FILE}-wal"))).is_ok_and(|log| log.len() > 0);
-    let newest = shared::newest(&reading).unwrap_or_default();
-    let newest = if logged { newest.saturating_add(LOG) } else { newest };
-    let cursors = shared::cursors(&reading).unwrap_or_default();
-    let unwritable = Some(error.to_string());
-    Ok(Opened { db: Connection::open_in_memory()?, reading, newest, cursors, aside: None, unwritable })
+    let newest = shared::newest(&db).unwrap_or_default();
+    Ok((db, if logged { newest.saturating_add(LOG) } else { newest }))
 }
 
 fn no_space(error: &rusqlite::Error) -> bool {

@@ -132,8 +132,7 @@ impl Tail {
             return Some(page);
         }
         let reaches = self.records.front().is_some_and(|(record, _)| record.seq <= cursor.saturating_add(1));
-        // Before the oldest that is in memory only, there is nothing on disk to be found.
-        if !reaches && cursor < self.stored {
+        if !reaches {
             return None;
         }
         let from = self.records.partition_point(|(record, _)| record.seq <= cursor);

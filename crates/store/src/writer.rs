@@ -5,6 +5,7 @@
 //! gather.
 
 use std::{
+    panic::AssertUnwindSafe,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -110,6 +111,10 @@ impl Writer {
         }
         if self.failing.is_none() {
             self.write(Vec::new());
+        }
+        let unsaved = self.shared.tail().unsaved();
+        if unsaved > 0 {
+            tracing::error!(unsaved, "events could not be written to disk and are lost");
         }
         if let Err(error) = self.db.pragma_update(None, "wal_checkpoint", "TRUNCATE") {
             tracing::debug!(%error, "no checkpoint at the end");
@@ -378,7 +383,10 @@ fn own(kind: &'static Kind, fields: Fields) -> Batch {
 /// so that an event is the same from memory and from disk.
 fn prepare(mut event: Event, process: &mut Process, body: &mut Vec<u8>) -> Event {
     event.at = row::time(row::micros(event.at));
-    process(&mut event);
+    // A bug in the pipeline must not end the store: the event is kept as it is.
+    if std::panic::catch_unwind(AssertUnwindSafe(|| process(&mut event))).is_err() {
+        tracing::error!(kind = event.kind.name, "the pipeline failed over an event");
+    }
     if let Err(error) = row::encode(&event, body) {
         tracing::error!(%error, kind = event.kind.name, "an event cannot be encoded");
         *body = b"{}".to_vec();

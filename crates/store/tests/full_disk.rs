@@ -79,4 +79,36 @@ fn the_store_opens_on_a_full_disk() {
     assert_eq!(read(&*store.journal(), 1, &ALL)[0].seq, 2);
     std::fs::remove_file(&ballast).unwrap();
     until("writing resumes by itself", || store.healthy());
+    until("all is stored", || names(folder).last() == Some(&"store.resumed"));
+    assert_eq!(names(folder), ["ftp.login", "store.failing", "ftp.login", "store.resumed"]);
+}
+
+fn names(folder: &std::path::Path) -> Vec<&'static str> {
+    let stored = Reader::open(folder, kinds()).unwrap().query(&Query::default()).unwrap();
+    stored.iter().map(|record| record.event.kind.name).collect()
+}
+
+#[test]
+fn no_position_is_given_twice_when_the_log_cannot_be_read() {
+    let Some(mounted) = Mounted::new() else { return };
+    let folder = mounted.0.path();
+    let store = open(mounted.0.options());
+    put(&store, vec![event(), event()]);
+    // As after kill -9: the events are in the log only.
+    let files = ["haldane.db", "haldane.db-wal"].map(|name| folder.join(name));
+    let before = files.each_ref().map(|file| std::fs::read(file).unwrap());
+    drop(store);
+    for (file, bytes) in files.iter().zip(before) {
+        std::fs::write(file, bytes).unwrap();
+    }
+    let ballast = folder.join("ballast");
+    _ = std::fs::write(&ballast, vec![0; 1 << 20]);
+    assert!(haldane_store::newest(folder) >= 2);
+    let store = open(mounted.0.options());
+    assert!(!store.healthy());
+    put(&store, vec![event()]);
+    std::fs::remove_file(&ballast).unwrap();
+    until("writing resumes by itself", || store.healthy());
+    until("all is stored", || names(folder).last() == Some(&"store.resumed"));
+    assert_eq!(names(folder), ["ftp.login", "ftp.login", "store.failing", "ftp.login", "store.resumed"]);
 }

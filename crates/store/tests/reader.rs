@@ -66,6 +66,34 @@ fn each_part_of_a_query_restricts() {
 }
 
 #[test]
+fn more_than_is_read_in_one_go_comes_whole_and_in_order() {
+    let folder = Folder::new();
+    let store = open(folder.options());
+    put(&store, (0..1_234).map(|number| if number % 3 == 0 { command() } else { event() }).collect());
+    let db = rusqlite::Connection::open(folder.path().join("haldane.db")).unwrap();
+    db.execute("UPDATE events SET body = x'' WHERE seq BETWEEN 2 AND 700", []).unwrap();
+    let mut reader = Reader::open(folder.path(), kinds()).unwrap();
+    let mut seqs =
+        |query: &Query| reader.query(query).unwrap().iter().map(|record| record.seq).collect::<Vec<_>>();
+    let whole: Vec<u64> = [1].into_iter().chain(701..=1_234).collect();
+    assert_eq!(seqs(&Query::default()), whole);
+    assert_eq!(seqs(&Query { limit: 600, ..Query::default() }), whole);
+    assert_eq!(
+        seqs(&Query { limit: 501, newest_first: true, ..Query::default() }),
+        (734..=1_234).rev().collect::<Vec<_>>()
+    );
+    assert_eq!(seqs(&Query { kind: Some("ftp.command".into()), after: 700, ..Query::default() }).len(), 178);
+    let mut visited = 0;
+    reader
+        .each(&Query::default(), |_| {
+            visited += 1;
+            visited < 3
+        })
+        .unwrap();
+    assert_eq!(visited, 3);
+}
+
+#[test]
 fn a_store_that_is_not_there_is_said_to_be_missing() {
     let folder = Folder::new();
     let error = Reader::open(folder.path(), kinds()).unwrap_err();

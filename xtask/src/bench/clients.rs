@@ -9,12 +9,20 @@ use std::{
 /// Logs in once; the number makes each password another.
 pub type Login = fn(port: u16, number: u64) -> io::Result<()>;
 
+/// Who logs in to a service.
+pub enum Client {
+    /// The shortest client there can be.
+    Ours(Login),
+    /// A real one, from a virtual environment with drivers.
+    Paramiko,
+}
+
 /// A service to be measured.
 pub struct Service {
     /// Its name.
     pub name: &'static str,
-    /// One login.
-    pub login: Login,
+    /// Who logs in.
+    pub client: Client,
     /// `logtype` of the line that one login leaves.
     pub logtype: u32,
     /// Whether the peer can do it.
@@ -25,12 +33,43 @@ pub struct Service {
 
 /// All of them.
 pub const SERVICES: &[Service] = &[
-    Service { name: "ftp", login: ftp, logtype: 2000, peer: true, settings: "fail_delay = 0\n" },
-    Service { name: "telnet", login: telnet, logtype: 6001, peer: false, settings: "fail_delay = 0\n" },
-    Service { name: "http", login: http, logtype: 3001, peer: true, settings: "skin = \"basicLogin\"\n" },
-    Service { name: "https", login: https, logtype: 3001, peer: true, settings: "skin = \"basicLogin\"\n" },
-    Service { name: "mysql", login: mysql, logtype: 8001, peer: true, settings: "" },
-    Service { name: "redis", login: redis, logtype: 17001, peer: true, settings: "" },
+    Service {
+        name: "ftp",
+        client: Client::Ours(ftp),
+        logtype: 2000,
+        peer: true,
+        settings: "login_delay = 0\n",
+    },
+    Service {
+        name: "telnet",
+        client: Client::Ours(telnet),
+        logtype: 6001,
+        peer: false,
+        settings: "login_delay = 0\n",
+    },
+    Service {
+        name: "http",
+        client: Client::Ours(http),
+        logtype: 3001,
+        peer: true,
+        settings: "skin = \"basicLogin\"\n",
+    },
+    Service {
+        name: "https",
+        client: Client::Ours(https),
+        logtype: 3001,
+        peer: true,
+        settings: "skin = \"basicLogin\"\n",
+    },
+    Service {
+        name: "ssh",
+        client: Client::Paramiko,
+        logtype: 4002,
+        peer: true,
+        settings: "fail_delay = 0\n",
+    },
+    Service { name: "mysql", client: Client::Ours(mysql), logtype: 8001, peer: true, settings: "" },
+    Service { name: "redis", client: Client::Ours(redis), logtype: 17001, peer: true, settings: "" },
 ];
 
 fn connect(port: u16) -> io::Result<TcpStream> {

@@ -19,7 +19,7 @@ use std::{
 use anyhow::{Context, Result, bail};
 
 use self::{
-    clients::{Login, SERVICES, Service},
+    clients::{Client, Login, SERVICES, Service},
     servers::{Server, floor},
 };
 
@@ -30,19 +30,26 @@ const HELD: usize = 2000;
 
 struct Options {
     peer: Option<PathBuf>,
+    drivers: Option<PathBuf>,
     time: Duration,
     only: Option<String>,
+    build: bool,
 }
 
 /// Measures and prints.
 pub fn run(arguments: &[&str]) -> Result<()> {
     let options = parse(arguments)?;
-    super::ci::cargo(&["build", "--release", "-p", "haldane"])?;
-    let wanted = |service: &&Service| options.only.as_ref().is_none_or(|only| only == service.name);
+    if options.build {
+        super::ci::cargo(&["build", "--release", "-p", "haldane"])?;
+    }
+    let wanted = |service: &&Service| {
+        let runs = matches!(service.client, Client::Ours(_)) || options.drivers.is_some();
+        runs && options.only.as_ref().is_none_or(|only| only == service.name)
+    };
     let services: Vec<&Service> = SERVICES.iter().filter(wanted).collect();
 
     let floor_port = floor()?;
-    let base = measure(clients::floor, floor_port, std::process::id(), options.time, true);
+    let base = repeat(clients::floor, floor_port, std::process::id(), options.time, true);
     println!("\nTCP floor (accept, read, reply, close): {}", base.text());
     println!(
         "\n{:<10} {:<6} {:>9} {:>8} {:>12} {:>9} {:>6}",
@@ -50,14 +57,13 @@ pub fn run(arguments: &[&str]) -> Result<()> {
     );
     for service in services {
         let ours = Server::ours(&[service])?;
-        let mut mine = measure(service.login, ours.port(service.name), ours.pid(), options.time, false);
+        let mut mine = options.measure(service, &ours)?;
         mine.lost = ours.lost(service, mine.logins);
         drop(ours);
         let theirs = match options.peer.as_ref().filter(|_| service.peer) {
             Some(venv) => {
                 let peer = Server::peer(venv, service)?;
-                let mut measured =
-                    measure(service.login, peer.port(service.name), peer.pid(), options.time, false);
+                let mut measured = options.measure(service, &peer)?;
                 measured.lost = peer.lost(service, measured.logins);
                 Some(measured)
             }
@@ -113,18 +119,52 @@ fn kib(kib: u64) -> f64 {
 }
 
 fn parse(arguments: &[&str]) -> Result<Options> {
-    let mut options = Options { peer: None, time: Duration::from_secs(5), only: None };
+    let mut options =
+        Options { peer: None, drivers: None, time: Duration::from_secs(5), only: None, build: true };
     let mut rest = arguments.iter();
     while let Some(argument) = rest.next() {
+        if *argument == "--no-build" {
+            options.build = false;
+            continue;
+        }
         let value = rest.next().with_context(|| format!("{argument} wants a value"))?;
         match *argument {
             "--peer" => options.peer = Some(PathBuf::from(value)),
+            "--drivers" => options.drivers = Some(PathBuf::from(value)),
             "--seconds" => options.time = Duration::from_secs(value.parse()?),
             "--only" => options.only = Some((*value).to_owned()),
             other => bail!("unknown option {other}"),
         }
     }
     Ok(options)
+}
+
+impl Options {
+    fn measure(&self, service: &Service, server: &Server) -> Result<Measured> {
+        let port = server.port(service.name);
+        match (&service.client, &self.drivers) {
+            (Client::Ours(login), _) => Ok(repeat(*login, port, server.pid(), self.time, false)),
+            (Client::Paramiko, Some(drivers)) => paramiko(drivers, port, server.pid(), self.time),
+            (Client::Paramiko, None) => bail!("--drivers names no virtual environment with paramiko"),
+        }
+    }
+}
+
+/// SSH logins by a real client. It is the slower side: the CPU of the server is what this tells.
+fn paramiko(drivers: &std::path::Path, port: u16, pid: u32, time: Duration) -> Result<Measured> {
+    let (started, cpu_before) = (Instant::now(), servers::cpu(pid, None));
+    let output = std::process::Command::new(drivers.join("bin/python"))
+        .args(["-c", include_str!("ssh.py")])
+        .args([port.to_string(), time.as_secs().to_string(), "4".to_owned()])
+        .output()
+        .context("python with paramiko")?;
+    let (lasted, cpu) = (started.elapsed(), servers::cpu(pid, None).saturating_sub(cpu_before));
+    let text = String::from_utf8(output.stdout)?;
+    let seconds = text.split_whitespace().map(str::parse).collect::<Result<Vec<f64>, _>>()?;
+    let mut times: Vec<Duration> = seconds.into_iter().map(Duration::from_secs_f64).collect();
+    times.sort_unstable();
+    let logins = u64::try_from(times.len())?;
+    Ok(Measured { logins, failed: 0, lost: 0, lasted, cpu, times })
 }
 
 /// What came of a measurement.
@@ -164,7 +204,7 @@ impl Measured {
 
 /// Logs in over and over, from several clients at once. `threads_of_ours`: the server is in this process, in
 /// threads named `floor`.
-fn measure(login: Login, port: u16, pid: u32, time: Duration, threads_of_ours: bool) -> Measured {
+fn repeat(login: Login, port: u16, pid: u32, time: Duration, threads_of_ours: bool) -> Measured {
     let (stop, count) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
     let cpu = || servers::cpu(pid, threads_of_ours.then_some("floor"));
     let (started, cpu_before) = (Instant::now(), cpu());

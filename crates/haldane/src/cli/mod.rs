@@ -56,7 +56,8 @@ enum Command {
     Run(Run),
     /// Look for mistakes in the configuration; with --sinks, ask how the sinks are.
     ///
-    /// All mistakes are shown at once, each with file, line and key. Exits with 78 if there is one.
+    /// All mistakes are shown at once, each with file, line and key. Exits with 78 if there is one, and with 1 if
+    /// --sinks finds a sink down.
     Check(check::Check),
     /// Write a configuration in which every key stands with its default and its meaning.
     Init {

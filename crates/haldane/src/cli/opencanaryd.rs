@@ -5,13 +5,13 @@
 //! that it is up.
 
 use std::{
-    io::{ErrorKind, Read},
+    io::{self, Read},
     os::{
         fd::OwnedFd,
         unix::{fs::OpenOptionsExt, net::UnixStream, process::CommandExt},
     },
     path::{Path, PathBuf},
-    process::{Command, ExitCode, Stdio},
+    process::{Command, ExitCode, ExitStatus, Stdio},
     time::{Duration, Instant},
 };
 
@@ -172,24 +172,40 @@ fn start(arguments: &Arguments, pid_file: &Path) -> ExitCode {
         return fail(format!("already running, process {pid}"));
     }
     remark_on_root(arguments);
-    let started = write_pid(pid_file, "").and_then(|()| launch(arguments));
-    match started {
-        Ok(pid) => match write_pid(pid_file, &format!("{pid}\n")) {
+    // Before the daemon runs: without its number it could not be stopped.
+    if let Err(why) = write_pid(pid_file, "") {
+        return fail(why);
+    }
+    match launch(arguments) {
+        Ok(Started::Up(pid)) => match write_pid(pid_file, &format!("{pid}\n")) {
             Ok(()) => ExitCode::SUCCESS,
             Err(why) => fail(format!("started as process {pid}, but {why}")),
         },
-        Err(why) => {
+        Ok(Started::Ended(status)) => {
             let _ = std::fs::remove_file(pid_file);
-            fail(why)
+            fail(format!("the daemon did not start: {status}"));
+            // What the daemon says of itself: 78 for a wrong configuration.
+            ExitCode::from(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1).max(1))
+        }
+        Err(error) => {
+            let _ = std::fs::remove_file(pid_file);
+            fail(format!("cannot start the daemon: {error}"))
         }
     }
 }
 
+/// What came of a start.
+enum Started {
+    /// It is up; its process.
+    Up(u32),
+    /// It gave up, and has said why.
+    Ended(ExitStatus),
+}
+
 /// Starts the daemon and waits until it is up, or has given up.
-fn launch(arguments: &Arguments) -> Result<u32, String> {
-    let failed = |error: std::io::Error| format!("cannot start the daemon: {error}");
-    let (mut ours, theirs) = UnixStream::pair().map_err(failed)?;
-    let mut command = Command::new(std::env::current_exe().map_err(failed)?);
+fn launch(arguments: &Arguments) -> io::Result<Started> {
+    let (mut ours, theirs) = UnixStream::pair()?;
+    let mut command = Command::new(std::env::current_exe()?);
     command.arg0("opencanaryd").arg("--background");
     for (flag, value) in [("--uid", &arguments.uid), ("--gid", &arguments.gid)] {
         if let Some(value) = value {
@@ -199,26 +215,14 @@ fn launch(arguments: &Arguments) -> Result<u32, String> {
     if let Some(folder) = &arguments.state_dir {
         command.arg("--state-dir").arg(folder);
     }
-    command.stdin(Stdio::from(OwnedFd::from(theirs))).stdout(Stdio::null()).process_group(0);
-    let mut child = command.spawn().map_err(failed)?;
+    command.stdin(Stdio::from(OwnedFd::from(theirs))).stdout(Stdio::null());
+    let mut child = command.spawn()?;
     // Only the daemon must hold the other end, or its death would go unseen.
     drop(command);
-    let mut said = Vec::new();
-    let mut buffer = [0; 16];
-    loop {
-        match ours.read(&mut buffer) {
-            Ok(0) => break,
-            Ok(count) => said.extend_from_slice(buffer.get(..count).unwrap_or_default()),
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(_) => break,
-        }
-        if said == READY {
-            return Ok(child.id());
-        }
-    }
-    match child.wait() {
-        Ok(status) => Err(format!("the daemon did not start: {status}")),
-        Err(error) => Err(failed(error)),
+    let mut said = [0; READY.len()];
+    match ours.read_exact(&mut said) {
+        Ok(()) => Ok(Started::Up(child.id())),
+        Err(_) => Ok(Started::Ended(child.wait()?)),
     }
 }
 

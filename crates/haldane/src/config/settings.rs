@@ -301,13 +301,19 @@ pub(super) fn networks(
     found
 }
 
-/// Where state is kept unless somebody says otherwise (XDG base directory specification for users).
+/// Where state is kept unless somebody says otherwise: where systemd made a place for it (systemd.exec(5),
+/// `StateDirectory=`), else by custom (XDG base directory specification for users).
 fn state_folder(around: &Surroundings) -> PathBuf {
-    let variable =
-        |name| (around.environment)(name).filter(|value| value.starts_with('/')).map(PathBuf::from);
+    let variable = |name| (around.environment)(name).filter(|value| value.starts_with('/'));
+    let made = variable("STATE_DIRECTORY").and_then(|folders| folders.split(':').next().map(PathBuf::from));
+    if let Some(made) = made {
+        return made;
+    }
     if around.root {
         return PathBuf::from("/var/lib/haldane");
     }
-    let state = variable("XDG_STATE_HOME").or_else(|| variable("HOME").map(|home| home.join(".local/state")));
-    state.unwrap_or_else(std::env::temp_dir).join("haldane")
+    let state =
+        variable("XDG_STATE_HOME").or_else(|| variable("HOME").map(|home| format!("{home}/.local/state")));
+    // Without a home there is no place that nobody else can write to but where we stand.
+    state.map_or_else(|| PathBuf::from("haldane-state"), |state| PathBuf::from(state).join("haldane"))
 }

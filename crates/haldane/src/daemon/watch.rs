@@ -202,8 +202,7 @@ impl Canary {
         config.warnings.iter().for_each(|warning| warn!("{warning}"));
         let bait = checker(&config.services);
         *self.checker.lock().unwrap_or_else(PoisonError::into_inner) = bait.clone();
-        let renewed = pipeline(&config, bait, self.store.newest().saturating_add(1));
-        *self.pipeline.lock().unwrap_or_else(PoisonError::into_inner) = renewed;
+        self.pipeline.lock().unwrap_or_else(PoisonError::into_inner).reconfigure(config.ignore.clone(), bait);
         let (services, sinks) = (std::mem::take(&mut config.services), std::mem::take(&mut config.sinks));
 
         let (kept, gone): (Vec<_>, Vec<_>) = std::mem::take(&mut self.decoys)
@@ -316,10 +315,9 @@ fn notify(state: &str) {
     }
 }
 
-/// What the configuration makes of events. Services' honey-credentials are taken out of it.
+/// What the configuration makes of events.
 fn pipeline(config: &Config, checker: Checker, first_incident: u64) -> Pipeline {
-    let ignore = config.ignore.clone();
-    Pipeline::new(Settings { ignore, checker, quiet: QUIET, first_incident })
+    Pipeline::new(Settings { ignore: config.ignore.clone(), checker, quiet: QUIET, first_incident })
 }
 
 /// The bait of all services.

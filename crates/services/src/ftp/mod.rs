@@ -66,6 +66,7 @@ impl Protocol for Ftp {
     };
     const KINDS: &'static [&'static Kind] = &[&LOGIN, &USER, &COMMAND, &BOUNCE];
     const TLS: TlsUse = TlsUse::OnRequest;
+    const TRY: &'static str = "curl -u root:secret ftp://{host}:{port}/";
     type Session = Control;
 
     fn configure(section: &mut Section<'_>, _host: &Host) -> Self {

@@ -6,7 +6,9 @@ use base64::{Engine, prelude::BASE64_STANDARD};
 use haldane_core::Cx;
 
 use super::{
-    Server, date,
+    Server,
+    conditions::{accepts_gzip, parted, ranges, unmodified, whole},
+    date,
     persona::{Circumstances, Family, Name},
     request::{Head, Version, resolve, split_port},
     site::{File, PAGE},
@@ -77,9 +79,6 @@ pub(super) struct Answer<'a> {
     /// What HEAD leaves out, and some errors have not: the length of the body.
     measured: bool,
 }
-
-/// Most parts of one answer (MaxRanges).
-const RANGES: usize = 200;
 
 impl Server {
     /// Where that request leads.
@@ -218,7 +217,7 @@ impl Server {
         };
         let mut fields = vec![(Name::ContentType, self.persona.error_type().to_owned())];
         if matches!(status, 405 | 501)
-            && let Some(allowed) = self.allowed()
+            && let Some(allowed) = self.persona.allows()
         {
             fields.push((Name::Allow, allowed.to_owned()));
         }
@@ -229,10 +228,6 @@ impl Server {
         }
         let page = self.persona.page(status, &about).into_bytes();
         Answer { status, fields, body: page.into(), measured: true }
-    }
-
-    fn allowed(&self) -> Option<&'static str> {
-        self.persona.allows().map(|all| if self.site.terse { "GET,POST,OPTIONS" } else { all })
     }
 
     fn moved(&self, status: u16, to: &[u8], head: &Head, place: &Place) -> Answer<'_> {
@@ -278,7 +273,7 @@ impl Server {
 
     fn options(&self, path: &[u8]) -> Answer<'_> {
         let mut fields = Vec::new();
-        if let Some(allowed) = self.allowed() {
+        if let Some(allowed) = self.persona.allows() {
             fields.push((Name::Allow, allowed.to_owned()));
         }
         if let Some(mime) = self.site.file(path).and_then(|file| file.mime) {
@@ -405,105 +400,4 @@ fn trace(head: &Head) -> Answer<'static> {
         echo = [format!("{:x}\r\n", echo.len()).as_bytes(), &echo, b"\r\n0\r\n\r\n"].concat();
     }
     Answer { status: 200, fields, body: echo.into(), measured: false }
-}
-
-fn accepts_gzip(head: &Head) -> bool {
-    let offers = |value: &[u8]| {
-        value.split(|byte| *byte == b',').any(|item| {
-            let mut parts = item.split(|byte| *byte == b';').map(<[u8]>::trim_ascii);
-            let coding = parts.next().unwrap_or_default();
-            let refused = parts.any(|part| matches!(part, b"q=0" | b"q=0.0" | b"q=0.00" | b"q=0.000"));
-            !refused && (coding.eq_ignore_ascii_case(b"gzip") || coding.eq_ignore_ascii_case(b"x-gzip"))
-        })
-    };
-    head.all("Accept-Encoding").any(offers)
-}
-
-/// RFC 9110, section 13.2.2. Like Apache, takes no notice of a date in the future.
-fn unmodified(head: &Head, etag: &str, modified: SystemTime, now: SystemTime) -> bool {
-    if head.field("If-None-Match").is_some() {
-        return head.all("If-None-Match").any(|value| {
-            value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii).any(|tag| {
-                tag == b"*"
-                    || tag.strip_prefix(b"W/").unwrap_or(tag) == etag.trim_start_matches("W/").as_bytes()
-            })
-        });
-    }
-    let since = head.field("If-Modified-Since").and_then(date::read);
-    since.is_some_and(|since| since <= now && since >= whole(modified))
-}
-
-/// To the second, as dates are compared.
-fn whole(time: SystemTime) -> SystemTime {
-    let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    let seconds = std::time::Duration::from_secs(since.as_secs());
-    SystemTime::UNIX_EPOCH.checked_add(seconds).unwrap_or(time)
-}
-
-/// First and last byte of each part (RFC 9110, section 14.1.2). `None`: no range, or too much of one, so the whole
-/// file; empty: none that can be satisfied.
-fn ranges(text: &[u8], size: usize) -> Option<Vec<(usize, usize)>> {
-    let specs =
-        text.get(..6).filter(|unit| unit.eq_ignore_ascii_case(b"bytes=")).and_then(|_| text.get(6..))?;
-    let (mut parts, mut sum) = (Vec::new(), 0_usize);
-    for spec in specs.split(|byte| *byte == b',').map(<[u8]>::trim_ascii).filter(|spec| !spec.is_empty()) {
-        let dash = spec.iter().position(|byte| *byte == b'-')?;
-        let number = |text: Option<&[u8]>| {
-            let text = text.map(<[u8]>::trim_ascii).filter(|text| text.iter().all(u8::is_ascii_digit))?;
-            if text.is_empty() {
-                Some(None)
-            } else {
-                Some(Some(std::str::from_utf8(text).ok()?.parse().ok()?))
-            }
-        };
-        let from: Option<usize> = number(spec.get(..dash))?;
-        let to: Option<usize> = number(spec.get(dash.saturating_add(1)..))?;
-        let end = size.saturating_sub(1);
-        let part = match (from, to) {
-            (None, None) => return None,
-            (None, Some(0)) => continue,
-            (None, Some(last)) => (size.saturating_sub(last), end),
-            (Some(from), Some(to)) if to < from => return None,
-            (Some(from), to) => (from, to.unwrap_or(end).min(end)),
-        };
-        if part.0 >= size {
-            continue;
-        }
-        sum = sum.saturating_add(part.1.saturating_sub(part.0)).saturating_add(1);
-        parts.push(part);
-        if parts.len() > RANGES || sum > size {
-            return None;
-        }
-    }
-    Some(parts)
-}
-
-fn parted(file: &File, parts: &[(usize, usize)], boundary: &str) -> Vec<u8> {
-    let mut body = Vec::new();
-    let kind = file.mime.map_or_else(String::new, |mime| format!("Content-type: {mime}\r\n"));
-    for (first, last) in parts {
-        let size = file.bytes.len();
-        let head = format!("\r\n--{boundary}\r\n{kind}Content-range: bytes {first}-{last}/{size}\r\n\r\n");
-        body.extend_from_slice(head.as_bytes());
-        body.extend_from_slice(file.bytes.get(*first..=*last).unwrap_or_default());
-    }
-    body.extend_from_slice(format!("\r\n--{boundary}--\r\n").as_bytes());
-    body
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn ranges_are_read_as_apache_reads_them() {
-        assert_eq!(ranges(b"bytes=0-9", 100), Some(vec![(0, 9)]));
-        assert_eq!(ranges(b"bytes=90-", 100), Some(vec![(90, 99)]));
-        assert_eq!(ranges(b"bytes=-5", 100), Some(vec![(95, 99)]));
-        assert_eq!(ranges(b"bytes=0-0, 5-500", 100), Some(vec![(0, 0), (5, 99)]));
-        assert_eq!(ranges(b"bytes=200-", 100), Some(vec![]));
-        for whole in [&b"bytes=5-2"[..], b"lines=1-2", b"bytes=a-b", b"bytes=-", b"bytes=0-,0-,0-"] {
-            assert_eq!(ranges(whole, 100), None);
-        }
-    }
 }

@@ -1,14 +1,12 @@
 //! A request as an event: which kind it is, and everything it revealed.
 
-use std::time::SystemTime;
-
-use haldane_core::{Login, Severity, Sighting, Untrusted, Value};
+use haldane_core::{Login, Peer, Severity, Sighting, Untrusted, Value};
 
 use super::{
     EXPLOIT, FORM, LOGIN, MALFORMED, METHOD, PAGE, PROBE, REDIRECT, REQUEST, Server,
     answer::Route,
     exploit, login,
-    request::{Head, split_port},
+    request::{Head, Version, split_port},
 };
 
 /// Bytes of the header that are kept in an event.
@@ -46,7 +44,7 @@ impl Exchange {
     }
 
     /// The event of this request.
-    pub(super) fn seen(&mut self, server: &Server, _now: SystemTime) -> Sighting {
+    pub(super) fn seen(&mut self, server: &Server, peer: &Peer) -> Sighting {
         self.reported = true;
         let head = &self.head;
         let login = login::of_content(head, &self.body).or_else(|| login::of_field(head));
@@ -69,6 +67,10 @@ impl Exchange {
         let severe = login.is_some() || exploit.is_some();
         let severity = if severe { kind.severity.max(Severity::High) } else { kind.severity };
         let mut seen = self.facts(Sighting::of(kind), server);
+        if kind.compat.is_some() && head.host().is_none() {
+            // OpenCanary shows its own address then.
+            seen = seen.with("hostname", peer.local.ip().to_string());
+        }
         seen = with(seen.severity(severity), login);
         for (key, name) in [("exploit", exploit), ("probe", probe), ("why", self.broken)] {
             if let Some(name) = name {
@@ -114,8 +116,11 @@ impl Exchange {
         if head.authority.is_some() {
             seen = seen.with("target", head.target.as_slice());
         }
-        let version = if head.protocol.is_empty() { &b"HTTP/0.9"[..] } else { head.protocol.as_slice() };
-        seen = seen.with("version", version);
+        match head.protocol.as_slice() {
+            b"" if head.version == Version::Simple => seen = seen.with("version", "HTTP/0.9"),
+            b"" => {}
+            protocol => seen = seen.with("version", protocol),
+        }
         if let Some(host) = head.host() {
             seen = seen.with("hostname", split_port(host).0);
         }

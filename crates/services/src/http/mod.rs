@@ -13,6 +13,7 @@
 
 mod answer;
 mod body;
+mod conditions;
 mod date;
 mod evidence;
 mod exploit;
@@ -21,6 +22,8 @@ mod persona;
 mod request;
 mod session;
 mod site;
+#[cfg(test)]
+mod tests;
 
 use std::{sync::Arc, time::Duration};
 
@@ -155,6 +158,7 @@ impl Protocol for Http {
     const PORT: u16 = 80;
     const LIMITS: Limits = LIMITS;
     const KINDS: &'static [&'static Kind] = KINDS;
+    const TRY: &'static str = "curl -u admin:secret http://{host}:{port}/";
     type Session = Connection;
 
     fn configure(section: &mut Section<'_>, host: &Host) -> Self {

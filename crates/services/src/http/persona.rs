@@ -268,9 +268,15 @@ impl Persona {
 
     /// The error page of a status.
     pub(super) fn page(&self, status: u16, about: &Circumstances<'_>) -> String {
-        let reason = self.reason(status);
+        let reason = if status == 302 { "Found" } else { self.reason(status) };
         match self.family {
             Family::Apache(_) => self.apache_page(status, about),
+            Family::Iis if matches!(status, 301 | 302) => format!(
+                "<head><title>Document Moved</title></head>\n<body><h1>Object Moved</h1>This document may be found \
+                 <a HREF=\"{}\">here</a></body>",
+                escape(about.location.as_bytes())
+            ),
+            Family::Lighttpd if matches!(status, 301 | 302) => String::new(),
             Family::Nginx => format!(
                 "<html>\r\n<head><title>{status} {reason}</title></head>\r\n<body>\r\n\
                  <center><h1>{status} {reason}</h1></center>\r\n<hr><center>{}</center>\r\n</body>\r\n</html>\r\n",

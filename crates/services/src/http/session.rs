@@ -1,6 +1,10 @@
 //! One connection: request after request, each read line by line and piece by piece, reported, then answered.
 
-use std::{mem, sync::Arc};
+use std::{
+    mem,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use haldane_core::{Cx, Flow, Halt, Input, Session, Sighting, Timeout, Untrusted};
 
@@ -14,6 +18,10 @@ use super::{
 
 /// Empty lines that Apache skips before a request (DEFAULT_LIMIT_BLANK_LINES).
 const BLANKS: u8 = 5;
+/// How long a header may take, however busy (RequestReadTimeout header=20-40).
+const HEAD: Duration = Duration::from_secs(40);
+/// How long Apache waits for the next request (KeepAliveTimeout).
+const BETWEEN: Duration = Duration::from_secs(5);
 /// Requests that Apache serves on one connection behind the first (MaxKeepAliveRequests).
 const REQUESTS: u16 = 100;
 
@@ -33,8 +41,8 @@ pub struct Connection {
 enum State {
     /// Before a request line.
     Idle,
-    /// Within a head.
-    Head(Box<Head>),
+    /// Within a head, and since when.
+    Head(Box<Head>, SystemTime),
     /// Within a body.
     Body(Box<Exchange>, Framing),
 }
@@ -61,13 +69,16 @@ impl Connection {
             Line::Long(text) => return self.long(&text, cx),
         };
         match mem::replace(&mut self.state, State::Idle) {
-            State::Head(head) if bare => {
+            State::Head(head, _) if bare => {
                 self.bad(head, Bad::new("line ends without a carriage return"), &text, cx)
             }
-            State::Head(head) if text.is_empty() => self.begin(head, cx),
-            State::Head(mut head) => match head.add(&text) {
+            State::Head(head, _) if text.is_empty() => self.begin(head, cx),
+            State::Head(mut head, since) => match head.add(&text) {
+                Ok(()) if cx.now().duration_since(since).is_ok_and(|lasted| lasted > HEAD) => {
+                    self.refuse(408, head, Bad::new("slow header"), b"", cx)
+                }
                 Ok(()) => {
-                    self.state = State::Head(head);
+                    self.state = State::Head(head, since);
                     Flow::Continue
                 }
                 Err(bad) => self.bad(head, bad, &text, cx),
@@ -88,7 +99,7 @@ impl Connection {
         match parsed {
             Ok(head) if head.version == Version::Simple => self.begin(Box::new(head), cx),
             Ok(head) => {
-                self.state = State::Head(Box::new(head));
+                self.state = State::Head(Box::new(head), cx.now());
                 Flow::Continue
             }
             Err(bad) => self.bad(Box::new(Head::unreadable(text)), bad, text, cx),
@@ -97,7 +108,7 @@ impl Connection {
 
     fn long(&mut self, text: &[u8], cx: &mut Cx<'_>) -> Flow {
         match mem::replace(&mut self.state, State::Idle) {
-            State::Head(head) => self.bad(head, TOO_LARGE, text, cx),
+            State::Head(head, _) => self.bad(head, TOO_LARGE, text, cx),
             State::Idle | State::Body(..) => {
                 let head = Box::new(Head::unreadable(text));
                 self.refuse(414, head, Bad::new("request line too long"), text, cx)
@@ -158,13 +169,15 @@ impl Connection {
             Piece::Data(data) => {
                 if exchange.take(&data) {
                     // Enough is known, and the rest may never come.
-                    cx.report(exchange.seen(&self.server, cx.now()));
+                    cx.report(exchange.seen(&self.server, cx.peer()));
                 }
                 framing.after_data(data.len())
             }
             Piece::Line(line) => match framing.after_line(&line) {
                 Ok(next) => next,
                 Err(status) => {
+                    let (Line::Whole { text, .. } | Line::Long(text)) = &line;
+                    exchange.take(text);
                     exchange.close = true;
                     exchange.broken = Some("broken chunk");
                     return self.end(exchange, Some(status), cx);
@@ -181,7 +194,7 @@ impl Connection {
     /// The request is whole, or as whole as it will get: reports and answers it.
     fn end(&mut self, mut exchange: Box<Exchange>, broken: Option<u16>, cx: &mut Cx<'_>) -> Flow {
         if exchange.unreported() {
-            cx.report(exchange.seen(&self.server, cx.now()));
+            cx.report(exchange.seen(&self.server, cx.peer()));
         }
         let head = &exchange.head;
         let asked = head.says("Connection", "keep-alive");
@@ -199,6 +212,19 @@ impl Connection {
         cx.reply(reply);
         self.served = self.served.saturating_add(1);
         if close { Flow::Close } else { Flow::Continue }
+    }
+}
+
+impl Connection {
+    /// The last answer, to a request that was begun.
+    fn give_up(&self, status: u16, cx: &mut Cx<'_>) {
+        let head = match &self.state {
+            State::Idle => return,
+            State::Head(head, _) => head.as_ref(),
+            State::Body(exchange, _) => &exchange.head,
+        };
+        let reply = self.server.refuse(status, head, "", cx);
+        cx.reply(reply);
     }
 }
 
@@ -224,7 +250,7 @@ impl Session for Connection {
     fn parse(&self, input: &mut Input<'_>) -> Result<Message, Halt> {
         match &self.state {
             State::Body(_, framing) => framing.parse(input).map(|piece| Message(Part::Piece(piece))),
-            State::Idle | State::Head(_) => Line::parse(input).map(|line| Message(Part::Line(line))),
+            State::Idle | State::Head(..) => Line::parse(input).map(|line| Message(Part::Line(line))),
         }
     }
 
@@ -235,13 +261,15 @@ impl Session for Connection {
         }
     }
 
-    /// Apache tells a client that was slow with its header, and hangs up on one that never began.
+    fn patience(&self) -> Option<Duration> {
+        (self.served > 0 && matches!(self.state, State::Idle)).then_some(BETWEEN)
+    }
+
+    /// Apache tells a client that was slow, and hangs up on one that never began. (What there was is reported in
+    /// [`Session::finished`], which is called first.)
     fn timeout(&mut self, what: Timeout, cx: &mut Cx<'_>) {
-        if what == Timeout::Idle
-            && let State::Head(head) = mem::replace(&mut self.state, State::Idle)
-        {
-            let reply = self.server.refuse(408, &head, "", cx);
-            cx.reply(reply);
+        if what == Timeout::Idle {
+            self.give_up(408, cx);
         }
     }
 
@@ -264,17 +292,18 @@ impl Session for Connection {
                 cx.report(Sighting::of(&MALFORMED).with("why", "nothing but empty lines"));
             }
             State::Idle => {}
-            State::Head(head) => {
-                let exchange = Exchange::new(head.as_ref().clone(), Route::Refused(408));
+            State::Head(head, _) => {
+                let exchange = Exchange::new(head.as_ref().clone(), Route::Refused(400));
                 cx.report(exchange.malformed(&self.server, "unfinished header", left));
             }
             State::Body(exchange, _) => {
                 if exchange.unreported() {
                     exchange.take(left.get(..Untrusted::MAX).unwrap_or(left));
                     exchange.broken = Some("unfinished body");
-                    cx.report(exchange.seen(&self.server, cx.now()));
+                    cx.report(exchange.seen(&self.server, cx.peer()));
                 }
             }
         }
+        self.give_up(400, cx);
     }
 }

@@ -91,9 +91,12 @@ impl Site {
             Some(_) => section.text("skin", "apacheDefault", about),
             None => section.choice("skin", "apacheDefault", NAMES, about).to_owned(),
         };
+        let about = "Whether a login page takes GET and POST alone, as OpenCanary's does. false: every method that \
+                     the banner's server takes. (apacheDefault always does.)";
+        let terse = section.flag("get_and_post_only", true, about);
         let stamp = Stamp::keep(section, host);
         let mut site = Self {
-            terse: folder.is_some() || skin != "apacheDefault",
+            terse: terse && (folder.is_some() || skin != "apacheDefault"),
             skin,
             files: HashMap::new(),
             folders: HashSet::from([b"/".to_vec()]),
@@ -125,7 +128,13 @@ impl Site {
                 }
                 Err(_) => bytes.to_vec(),
             };
-            Found { path: path.as_bytes().to_vec(), bytes, modified: stamp.published }
+            (path.as_bytes().to_vec(), bytes)
+        });
+        // Files that were unpacked one after the other.
+        let found = found.zip(0_u32..).map(|((path, bytes), at)| {
+            let later = Duration::from_micros(u64::from(at.wrapping_mul(1_337)));
+            let modified = stamp.published.checked_add(later).unwrap_or(stamp.published);
+            Found { path, bytes, modified }
         });
         found.collect()
     }

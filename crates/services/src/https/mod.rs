@@ -17,6 +17,7 @@ impl Protocol for Https {
     const LIMITS: Limits = http::LIMITS;
     const KINDS: &'static [&'static Kind] = http::KINDS;
     const TLS: TlsUse = TlsUse::Always;
+    const TRY: &'static str = "curl -k -u admin:secret https://{host}:{port}/";
     type Session = Connection;
 
     fn configure(section: &mut Section<'_>, host: &Host) -> Self {

@@ -35,7 +35,7 @@ pub static LOGIN: Kind = Kind::new(8001, "mysql.login", Class::Login, Severity::
     .compat(&[Compat::USERNAME, Compat::field("PASSWORD", "scramble")]);
 /// Somebody connected. Reported if the operator wants it.
 pub static CONNECTION: Kind =
-    Kind::new(9003, "mysql.connection", Class::Connection, Severity::Info, "MySQL connection").compat(&[]);
+    Kind::new(9003, "mysql.connection", Class::Connection, Severity::Low, "MySQL connection").compat(&[]);
 /// What came instead of a login: field `why`, and `excerpt` in its bytes.
 pub static HANDSHAKE: Kind =
     Kind::new(30601, "mysql.handshake", Class::Probe, Severity::Low, "MySQL handshake broken");
@@ -65,6 +65,7 @@ impl Protocol for Mysql {
     };
     const KINDS: &'static [&'static Kind] = &[&LOGIN, &CONNECTION, &HANDSHAKE, &COMMAND];
     const TLS: TlsUse = TlsUse::OnRequest;
+    const TRY: &'static str = "mysql -h {host} -P {port} -u root -psecret";
     type Session = Connection;
 
     fn configure(section: &mut Section<'_>, host: &Host) -> Self {

@@ -66,6 +66,8 @@ pub struct Login {
     pub modern: bool,
     /// What it can do.
     pub capabilities: u32,
+    /// What the server can do, too.
+    pub offered: u32,
     /// The longest packet that it takes.
     pub max_packet: u32,
     /// The collation that it wants.
@@ -83,9 +85,9 @@ pub struct Login {
 }
 
 impl Login {
-    /// Whether it set that bit.
+    /// Whether both sides set that bit.
     pub fn can(&self, bit: u32) -> bool {
-        self.capabilities & bit != 0
+        self.capabilities & self.offered & bit != 0
     }
 
     /// The attribute of that name.
@@ -95,15 +97,16 @@ impl Login {
     }
 }
 
-/// Reads the client's first packet. `ssl`: TLS is offered and not yet there.
-pub fn first(body: &[u8], ssl: bool) -> First {
+/// Reads the client's first packet, as a server with those capabilities understands it. `ssl`: TLS is offered and
+/// not yet there.
+pub fn first(body: &[u8], offered: u32, ssl: bool) -> First {
     // Up to here a server speaks as to a client of 4.1.
     if body.len() < 6 {
         return First::Bad { modern: true };
     }
     let mut input = Input::whole(body);
     let modern = body.get(1).is_some_and(|byte| byte & 2 != 0);
-    let login = if modern { login(&mut input) } else { old_login(&mut input) };
+    let login = if modern { login(&mut input, offered) } else { old_login(&mut input) };
     match login {
         Ok(login) => First::Login(Box::new(login)),
         Err(_) if ssl && modern && body.len() >= 32 && body.get(1).is_some_and(|byte| byte & 8 != 0) => {
@@ -114,12 +117,13 @@ pub fn first(body: &[u8], ssl: bool) -> First {
 }
 
 /// Protocol::HandshakeResponse41.
-fn login(input: &mut Input<'_>) -> Result<Login, Halt> {
+fn login(input: &mut Input<'_>, offered: u32) -> Result<Login, Halt> {
     let capabilities = input.u32_le()?;
     let max_packet = input.u32_le()?;
     let charset = input.u8()?;
     input.take(23)?;
-    let mut login = Login { modern: true, capabilities, max_packet, charset, ..Login::default() };
+    // Clients set bits that were not offered, and send nothing for them.
+    let mut login = Login { modern: true, capabilities, offered, max_packet, charset, ..Login::default() };
     login.user = input.until(0, usize::MAX)?.to_vec();
     login.answer = if login.can(Capabilities::PLUGIN_AUTH_LENENC) {
         let length = length(input)?;
@@ -148,7 +152,7 @@ fn login(input: &mut Input<'_>) -> Result<Login, Halt> {
 fn old_login(input: &mut Input<'_>) -> Result<Login, Halt> {
     let capabilities = u32::from(input.u16_le()?);
     let max_packet = input.u24_le()?;
-    let mut login = Login { capabilities, max_packet, ..Login::default() };
+    let mut login = Login { capabilities, offered: u32::MAX, max_packet, ..Login::default() };
     login.user = input.until(0, usize::MAX)?.to_vec();
     login.answer = if login.can(Capabilities::SECURE_CONNECTION) {
         let length = input.u8()?;

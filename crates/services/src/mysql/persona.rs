@@ -1,7 +1,7 @@
 //! Which server is imitated: what follows from the version in the banner.
 //!
 //! Capability bits are those that each release sends in its greeting, as seen on the wire of the releases named
-//! at [`capabilities`].
+//! at `capabilities` below.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 

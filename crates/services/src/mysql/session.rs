@@ -104,7 +104,7 @@ impl Session for Connection {
             Stage::Login => {
                 // A second request for TLS, inside TLS, is none.
                 let ssl = self.persona.ssl && self.sequence == 1;
-                Message::First(packet::first(body, ssl), body.to_vec())
+                Message::First(packet::first(body, self.persona.capabilities, ssl), body.to_vec())
             }
             _ => Message::Packet(body.to_vec()),
         })
@@ -168,7 +168,8 @@ impl Connection {
 
     fn first(&mut self, first: First, body: &[u8], cx: &mut Cx<'_>) -> Flow {
         let login = match first {
-            First::SslRequest => return Flow::StartTls,
+            First::SslRequest if cx.tls().is_none() => return Flow::StartTls,
+            First::SslRequest => return self.bad_handshake(true, cx),
             First::Bad { modern } => {
                 self.odd("no handshake response", body, cx);
                 return self.bad_handshake(modern, cx);
@@ -248,6 +249,8 @@ impl Connection {
                 let opened = self.persona.key.as_ref().and_then(|key| key.open(body, &self.salt));
                 match opened {
                     Some(password) => self.keep_clear(&password),
+                    // Some clients believe a line of their own machine to be as good as TLS.
+                    None if self.stage == Stage::Full && body.ends_with(&[0]) => self.keep_clear(body),
                     None => self.odd("not encrypted with our key", body, cx),
                 }
                 self.denied(true, cx)

@@ -59,6 +59,7 @@ impl Protocol for Redis {
         ..Limits::DEFAULT
     };
     const KINDS: &'static [&'static Kind] = &[&COMMAND, &MALFORMED];
+    const TRY: &'static str = "redis-cli -h {host} -p {port} auth secret";
     type Session = Connection;
 
     fn configure(section: &mut Section<'_>, _host: &Host) -> Self {

@@ -12,7 +12,7 @@ use openssl::hash::{MessageDigest, hash};
 
 use super::{
     LOGIN, NONE, PUBLIC_KEY,
-    session::{Connection, unexpected},
+    session::{Connection, Incoming},
     wire::{Put, end, is_text, message, names, string, text},
 };
 
@@ -61,62 +61,63 @@ impl Connection {
     pub(super) fn login(
         &mut self,
         mut login: Box<Login>,
-        kind: u8,
-        (payload, sequence): (&[u8], u32),
+        got: Incoming<'_>,
         cx: &mut Cx<'_>,
     ) -> (Box<Login>, Flow) {
-        let body = payload.get(1..).unwrap_or_default();
-        let flow = match kind {
-            message::SERVICE_REQUEST => self.service_request(&mut login, body, cx),
-            message::USERAUTH_REQUEST if login.asked => self.request(&mut login, body, cx),
-            message::INFO_RESPONSE if login.prompted => self.answered(&mut login, body, cx),
-            message::EXT_INFO if login.extensions => self.extensions(&mut login, body, cx),
+        let flow = match got.kind {
+            message::SERVICE_REQUEST => self.service_request(&mut login, got, cx),
+            message::USERAUTH_REQUEST if login.asked => self.request(&mut login, got, cx),
+            message::INFO_RESPONSE if login.prompted => self.answered(&mut login, got.body, cx),
+            message::EXT_INFO if login.extensions => self.extensions(&mut login, got, cx),
             _ => {
-                cx.report(self.about(unexpected(payload)));
-                self.unimplemented(sequence, cx)
+                cx.report(self.about(got.unexpected()));
+                self.unimplemented(got.sequence, cx)
             }
         };
         (login, flow)
     }
 
-    fn service_request(&mut self, login: &mut Login, body: &[u8], cx: &mut Cx<'_>) -> Flow {
-        let mut input = Input::whole(body);
+    fn service_request(&mut self, login: &mut Login, got: Incoming<'_>, cx: &mut Cx<'_>) -> Flow {
+        let mut input = Input::whole(got.body);
         let service = string(&mut input).ok().filter(|name| is_text(name) && input.is_empty()).map(text);
-        let Some(service) = service.filter(|_| !login.asked) else {
-            cx.report(self.about(unexpected(body)));
-            return Flow::Close;
-        };
-        if service != b"ssh-userauth" {
-            cx.report(self.about(unexpected(body)));
-            return self.disconnect_with(&[b"bad service request ", service].concat(), cx);
+        match service {
+            // As often as it likes: Paramiko asks before each attempt.
+            Some(service @ b"ssh-userauth") => {
+                login.asked = true;
+                let mut payload = vec![message::SERVICE_ACCEPT];
+                payload.put_string(service);
+                self.send(&payload, cx)
+            }
+            Some(service) => {
+                cx.report(self.about(got.unexpected()));
+                self.disconnect([b"bad service request ", service].concat(), cx)
+            }
+            None => {
+                cx.report(self.about(got.unexpected()));
+                Flow::Close
+            }
         }
-        login.asked = true;
-        let mut payload = vec![message::SERVICE_ACCEPT];
-        payload.put_string(service);
-        self.send(&payload, cx)
     }
 
     /// The client's extensions (RFC 8308, section 2.5): only the wish for updates matters here.
-    fn extensions(&mut self, login: &mut Login, body: &[u8], cx: &mut Cx<'_>) -> Flow {
-        let mut input = Input::whole(body);
-        let mut left = input.u32().unwrap_or(u32::MAX);
-        while left > 0 {
+    fn extensions(&mut self, login: &mut Login, got: Incoming<'_>, cx: &mut Cx<'_>) -> Flow {
+        let mut input = Input::whole(got.body);
+        for _ in 0..input.u32().unwrap_or(u32::MAX) {
             let (Ok(name), Ok(_)) = (string(&mut input), string(&mut input)) else {
-                cx.report(self.about(unexpected(body)));
+                cx.report(self.about(got.unexpected()));
                 return Flow::Close;
             };
             login.updates |= name == b"ext-info-in-auth@openssh.com";
-            left = left.saturating_sub(1);
         }
         Flow::Continue
     }
 
-    fn request(&mut self, login: &mut Login, body: &[u8], cx: &mut Cx<'_>) -> Flow {
-        let mut input = Input::whole(body);
+    fn request(&mut self, login: &mut Login, got: Incoming<'_>, cx: &mut Cx<'_>) -> Flow {
+        let mut input = Input::whole(got.body);
         let (Ok(user), Ok(service), Ok(method)) =
             (string(&mut input), string(&mut input), string(&mut input))
         else {
-            cx.report(self.about(unexpected(body)));
+            cx.report(self.about(got.unexpected()));
             return Flow::Close;
         };
         let request = Request { user, method: text(method) };
@@ -132,18 +133,11 @@ impl Connection {
             login.service = service.to_vec();
             self.first_request(login, cx);
         } else if login.user != user || login.service != service {
-            let parts: [&[u8]; 9] = [
-                b"Change of username or service not allowed: (",
-                &login.user,
-                b",",
-                &login.service,
-                b") -> (",
-                user,
-                b",",
-                service,
-                b")",
-            ];
-            return self.disconnect_with(&parts.concat(), cx);
+            let [before, after] =
+                [[&login.user, &login.service[..]], [user, service]].map(|pair| pair.join(&b','));
+            let words =
+                [b"Change of username or service not allowed: (", &before[..], b") -> (", &after, b")"];
+            return self.disconnect(words.concat(), cx);
         }
         self.decide(login, request.method, intact, cx)
     }
@@ -206,7 +200,7 @@ impl Connection {
                 words.extend_from_slice(b" for ");
                 words.extend_from_slice(login.user.get(..100).unwrap_or(&login.user));
             }
-            return self.disconnect_with(&words, cx);
+            return self.disconnect(&words, cx);
         }
         let mut payload = vec![message::USERAUTH_FAILURE];
         payload.put_string(&self.server.methods);
@@ -232,6 +226,14 @@ impl Connection {
         self.refuse(login, true, cx)
     }
 
+    /// Records a question that stays without an answer.
+    pub(super) fn unanswered(&self, login: &Login, cx: &mut Cx<'_>) {
+        if login.prompted {
+            let request = Request { user: &login.user, method: b"keyboard-interactive" };
+            cx.report(self.about(user_alone(&request, "keyboard-interactive", &[])));
+        }
+    }
+
     /// Records what a request offers, and tells whether a real server could read all of it.
     fn record(&self, request: &Request<'_>, input: &mut Input<'_>, cx: &mut Cx<'_>) -> bool {
         let rest = input.rest();
@@ -244,6 +246,10 @@ impl Connection {
             b"keyboard-interactive" => Some(interactive(request, input)),
             _ => None,
         };
+        if request.method == b"keyboard-interactive" && self.server.offers("keyboard-interactive") {
+            // Recorded with the answer.
+            return recorded.is_some_and(|(_, intact)| intact);
+        }
         let (seen, intact) =
             recorded.unwrap_or_else(|| (user_alone(request, "other", rest), request.method != b"password"));
         cx.report(self.about(seen));

@@ -184,7 +184,9 @@ impl Rc4 {
             j = j.wrapping_add(rc4.at(i)).wrapping_add(*key);
             rc4.state.swap(i.into(), j.into());
         }
-        (0..skip).for_each(|_| drop(rc4.next()));
+        for _ in 0..skip {
+            rc4.next();
+        }
         rc4
     }
 

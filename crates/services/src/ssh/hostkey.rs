@@ -51,8 +51,8 @@ impl Sort {
         }
     }
 
-    fn of(release: &Release, sort: Self) -> bool {
-        match sort {
+    fn is_made_by(self, release: &Release) -> bool {
+        match self {
             Self::Rsa => true,
             Self::Dsa => !release.since(7, 0),
             Self::Ecdsa => release.since(5, 7),
@@ -102,7 +102,7 @@ pub(super) fn host_keys(
     folder: Option<&Path>,
     release: &Release,
 ) -> Result<Vec<HostKey>, String> {
-    let wanted = Sort::ALL.into_iter().filter(|sort| Sort::of(release, *sort));
+    let wanted = Sort::ALL.into_iter().filter(|sort| sort.is_made_by(release));
     wanted
         .map(|sort| {
             let inherited = || folder.filter(|_| sort == Sort::Rsa).and_then(inherited);
@@ -160,11 +160,6 @@ impl HostKey {
     /// Names under which it signs, as a list.
     pub(super) fn names(&self) -> &'static str {
         self.names
-    }
-
-    /// Whether it signs under that name.
-    pub(super) fn signs(&self, name: &str) -> bool {
-        self.names.split(',').any(|known| known == name)
     }
 
     /// Signs under one of its names.

@@ -137,6 +137,7 @@ mod tests {
     #[test]
     fn lines_are_read_as_sscanf_reads_them() {
         assert_eq!(meaning(b"SSH-2.0-x"), Meaning::Client(b"x"));
+        assert_eq!(meaning(b"SSH-2.2-x"), Meaning::Client(b"x"));
         assert_eq!(meaning(b"SSH-1.99-x"), Meaning::Client(b"x"));
         assert_eq!(meaning(b"SSH- +2.0-x y"), Meaning::Client(b"x y"));
         assert_eq!(meaning(b"SSH-1.5-x"), Meaning::OtherMajor);

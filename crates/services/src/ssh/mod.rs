@@ -2,12 +2,12 @@
 //!
 //! Reports `ssh.connection`, `ssh.version`, `ssh.login` for each password (also by `keyboard-interactive`),
 //! `ssh.publickey` for each key, `ssh.none` for what names a user and proves nothing, `ssh.kexinit` with the
-//! client's algorithms and their HASSH, `ssh.probe` for what no client sends, `ssh.exploit` for a known attack,
-//! `ssh.disconnect` for last words.
+//! client's algorithms and their HASSH, `ssh.probe` for what no client sends, `ssh.exploit` for a known
+//! attack, `ssh.disconnect` for last words.
 //!
 //! Protocol: RFC 4251 to 4254, RFC 4256, RFC 8308, PROTOCOL of OpenSSH. From the socket inwards:
-//! [`identification`], [`packet`] (with [`cipher`], [`mac`], [`umac`]), [`session`] (which message means what
-//! when), [`exchange`] (with [`kex`] and [`hostkey`]), [`auth`]. What differs between releases is in [`release`].
+//! `identification`, `packet` (with `cipher`, `mac`, `umac`), `session` (which message means what when),
+//! `exchange` (with `kex` and `hostkey`), `auth`. What differs between releases is in `release`.
 
 mod auth;
 mod cipher;
@@ -118,6 +118,7 @@ impl Protocol for Ssh {
     };
     const KINDS: &'static [&'static Kind] =
         &[&CONNECTION, &VERSION, &LOGIN, &PUBLIC_KEY, &KEXINIT, &NONE, &PROBE, &EXPLOIT, &DISCONNECT];
+    const TRY: &'static str = "ssh -p {port} root@{host}";
     type Session = Connection;
 
     fn configure(section: &mut Section<'_>, host: &Host) -> Self {

@@ -162,15 +162,10 @@ impl Release {
             list.push_str(",ext-info-s");
         }
         if self.strict {
-            list.push_str(",");
+            list.push(',');
             list.push_str(STRICT_SERVER);
         }
         list
-    }
-
-    /// Whether it knows the strict key exchange.
-    pub(super) fn strict(&self) -> bool {
-        self.strict
     }
 
     /// Ciphers, either way.
@@ -244,8 +239,8 @@ mod tests {
         assert_eq!(number("SSH-2.0-OpenSSH_for_Windows_8.1"), Some((8, 1)));
         assert_eq!(number("SSH-2.0-OpenSSH_10.0p2 Debian-7"), Some((10, 0)));
         assert_eq!(Release::claimed("SSH-2.0-dropbear_2022.83"), Release::NEWEST);
-        assert!(!Release::claimed("SSH-2.0-OpenSSH_9.2p1 Debian-2+deb12u1").strict());
-        assert!(Release::claimed("SSH-2.0-OpenSSH_9.2p1 Debian-2+deb12u10").strict());
+        assert!(!Release::claimed("SSH-2.0-OpenSSH_9.2p1 Debian-2+deb12u1").strict);
+        assert!(Release::claimed("SSH-2.0-OpenSSH_9.2p1 Debian-2+deb12u10").strict);
     }
 
     #[test]

@@ -92,10 +92,16 @@ impl Session for Connection {
                     }
                     Opened::Padding(padding) => {
                         cx.report(Sighting::of(&PROBE).with("probe", "too little padding"));
-                        self.disconnect(&format!("Corrupted padlen {padding} on input."), cx)
+                        self.disconnect(format!("Corrupted padlen {padding} on input."), cx)
                     }
                 }
             }
+        }
+    }
+
+    fn finished(&mut self, _left: &[u8], cx: &mut Cx<'_>) {
+        if let Phase::Login(login) = &self.phase {
+            self.unanswered(login, cx);
         }
     }
 }
@@ -162,12 +168,7 @@ impl Connection {
     }
 
     /// Says why, and goes.
-    pub(super) fn disconnect(&mut self, why: &str, cx: &mut Cx<'_>) -> Flow {
-        self.disconnect_with(why.as_bytes(), cx)
-    }
-
-    /// The same, with bytes of the client's in it.
-    pub(super) fn disconnect_with(&mut self, why: &[u8], cx: &mut Cx<'_>) -> Flow {
+    pub(super) fn disconnect(&mut self, why: impl AsRef<[u8]>, cx: &mut Cx<'_>) -> Flow {
         // SSH_DISCONNECT_PROTOCOL_ERROR, which OpenSSH gives as the reason of everything.
         const REASON: u32 = 2;
         let mut payload = vec![message::DISCONNECT];
@@ -189,16 +190,17 @@ impl Connection {
             cx.report(Sighting::of(&PROBE).with("probe", "empty message"));
             return Flow::Close;
         };
+        let got = Incoming { kind, body, sequence };
         let pings = self.server.release.since(9, 5);
         if kind == 0 || (kind >= message::PING && !pings) {
-            cx.report(unexpected(payload));
-            return self.disconnect(&format!("Invalid ssh2 packet type: {kind}"), cx);
+            cx.report(got.unexpected());
+            return self.disconnect(format!("Invalid ssh2 packet type: {kind}"), cx);
         }
         if kind == message::DISCONNECT {
             return last_words(body, cx);
         }
         let strict = matches!(&self.phase, Phase::Exchange(exchange, _) if exchange.strict);
-        if !strict && let Some(flow) = self.everyday(kind, body, cx) {
+        if !strict && let Some(flow) = self.everyday(got, cx) {
             return flow;
         }
         // libssh's CVE-2018-10933: the client tells the server that it is logged in.
@@ -209,14 +211,11 @@ impl Connection {
             Phase::Identification => Flow::Close,
             Phase::Offered(cookie) => {
                 self.phase = Phase::Offered(cookie);
-                match kind {
-                    message::KEXINIT => self.offered(payload, cookie, sequence, cx),
-                    kind => self.out_of_turn(kind, payload, sequence, cx),
-                }
+                self.offered(got, payload, cookie, cx)
             }
-            Phase::Exchange(exchange, cookie) => self.exchange(exchange, cookie, (payload, sequence), cx),
+            Phase::Exchange(exchange, cookie) => self.exchange(exchange, cookie, got, cx),
             Phase::Login(login) => {
-                let (login, flow) = self.login(login, kind, (payload, sequence), cx);
+                let (login, flow) = self.login(login, got, cx);
                 self.phase = Phase::Login(login);
                 flow
             }
@@ -224,9 +223,9 @@ impl Connection {
     }
 
     /// Messages that mean the same at any time.
-    fn everyday(&mut self, kind: u8, body: &[u8], cx: &mut Cx<'_>) -> Option<Flow> {
-        let mut input = Input::whole(body);
-        let read = match kind {
+    fn everyday(&mut self, got: Incoming<'_>, cx: &mut Cx<'_>) -> Option<Flow> {
+        let mut input = Input::whole(got.body);
+        let read = match got.kind {
             message::IGNORE => Ok(()),
             message::DEBUG => {
                 input.u8().and_then(|_| string(&mut input)).and_then(|_| string(&mut input)).map(drop)
@@ -245,45 +244,46 @@ impl Connection {
         Some(if read.is_ok() { Flow::Continue } else { Flow::Close })
     }
 
-    fn offered(&mut self, payload: &[u8], cookie: [u8; 16], sequence: u32, cx: &mut Cx<'_>) -> Flow {
-        let Ok(offer) = Offer::parse(&mut Input::whole(payload.get(1..).unwrap_or_default())) else {
-            cx.report(unexpected(payload));
+    /// Until the client's KEXINIT.
+    fn offered(&mut self, got: Incoming<'_>, payload: &[u8], cookie: [u8; 16], cx: &mut Cx<'_>) -> Flow {
+        if got.kind != message::KEXINIT {
+            cx.report(got.unexpected());
+            return match got.kind >= message::USERAUTH_REQUEST {
+                true => Flow::Close,
+                false => self.unimplemented(got.sequence, cx),
+            };
+        }
+        let Ok(offer) = Offer::parse(&mut Input::whole(got.body)) else {
+            cx.report(got.unexpected());
             return Flow::Close;
         };
         self.hassh = offer.hassh();
         let agreed = Exchange::agree(&self.server, &offer, payload);
         cx.report(self.about(offer.sighting()).with("agreed", agreed.is_some()));
         let Some(exchange) = agreed else { return Flow::Close };
-        if exchange.strict && sequence != 0 {
+        if exchange.strict && got.sequence != 0 {
             return self.disconnect("strict KEX violation: KEXINIT was not the first packet", cx);
         }
         self.phase = Phase::Exchange(Box::new(exchange), cookie);
         Flow::Continue
     }
 
-    /// A message for which it is not the time, before there are keys.
-    fn out_of_turn(&mut self, kind: u8, payload: &[u8], sequence: u32, cx: &mut Cx<'_>) -> Flow {
-        cx.report(unexpected(payload));
-        if kind >= message::USERAUTH_REQUEST {
-            return Flow::Close;
-        }
-        self.unimplemented(sequence, cx)
-    }
-
+    /// Until the client's NEWKEYS.
     fn exchange(
         &mut self,
         mut exchange: Box<Exchange>,
         cookie: [u8; 16],
-        (payload, sequence): (&[u8], u32),
+        got: Incoming<'_>,
         cx: &mut Cx<'_>,
     ) -> Flow {
-        let kind = payload.first().copied().unwrap_or_default();
-        if kind == message::KEXINIT || kind >= message::USERAUTH_REQUEST {
-            cx.report(unexpected(payload));
+        // A second KEXINIT is out of turn only once we have answered.
+        let again = got.kind == message::KEXINIT && !matches!(exchange.awaits, Awaits::NewKeys(_));
+        if again || got.kind >= message::USERAUTH_REQUEST {
+            cx.report(got.unexpected());
             return Flow::Close;
         }
-        let mut input = Input::whole(payload.get(1..).unwrap_or_default());
-        let step = match (&exchange.awaits, kind) {
+        let mut input = Input::whole(got.body);
+        let step = match (&exchange.awaits, got.kind) {
             _ if std::mem::take(&mut exchange.skip) => Ok(Flow::Continue),
             (Awaits::Init, message::GEX_REQUEST) if exchange.asks_for_group() => {
                 exchange.group(&mut input, &self.server).map(|group| self.send(&group, cx))
@@ -292,21 +292,25 @@ impl Connection {
                 self.reply(&mut exchange, &mut input, &cookie, cx)
             }
             (Awaits::GroupInit(_), message::GEX_INIT) => self.reply(&mut exchange, &mut input, &cookie, cx),
-            (Awaits::NewKeys(_), message::NEWKEYS) if input.is_empty() => {
-                return self.new_keys(*exchange, cx);
+            (Awaits::NewKeys(keys), message::NEWKEYS) => {
+                if input.is_empty() && self.inbound.protect(exchange.to_us(), keys, exchange.strict).is_ok() {
+                    self.phase = Phase::Login(Box::new(Login::new(exchange.extensions)));
+                    return Flow::Continue;
+                }
+                Err(Failed)
             }
             _ => {
-                cx.report(unexpected(payload));
+                cx.report(got.unexpected());
                 if exchange.strict {
-                    let what = format!("unexpected packet type {kind} (seqnr {sequence})");
-                    return self.disconnect(&format!("strict KEX violation: {what}"), cx);
+                    let what = format!("unexpected packet type {} (seqnr {})", got.kind, got.sequence);
+                    return self.disconnect(format!("strict KEX violation: {what}"), cx);
                 }
-                Ok(self.unimplemented(sequence, cx))
+                Ok(self.unimplemented(got.sequence, cx))
             }
         };
         self.phase = Phase::Exchange(exchange, cookie);
         step.unwrap_or_else(|Failed| {
-            cx.report(unexpected(payload));
+            cx.report(got.unexpected());
             Flow::Close
         })
     }
@@ -331,21 +335,25 @@ impl Connection {
         exchange.awaits = reply.awaits();
         Ok(Flow::Continue)
     }
-
-    fn new_keys(&mut self, exchange: Exchange, _cx: &mut Cx<'_>) -> Flow {
-        let Awaits::NewKeys(keys) = &exchange.awaits else { return Flow::Close };
-        if self.inbound.protect(exchange.to_us(), keys, exchange.strict).is_err() {
-            return Flow::Close;
-        }
-        self.phase = Phase::Login(Box::new(Login::new(exchange.extensions)));
-        Flow::Continue
-    }
 }
 
-/// A message that does not belong there.
-pub(super) fn unexpected(payload: &[u8]) -> Sighting {
-    let kind = payload.first().copied().unwrap_or_default();
-    Sighting::of(&PROBE).with("probe", "unexpected message").with("message", kind).with("data", payload)
+/// A message.
+#[derive(Clone, Copy)]
+pub(super) struct Incoming<'a> {
+    /// Its number.
+    pub(super) kind: u8,
+    /// What follows that.
+    pub(super) body: &'a [u8],
+    /// Which one it is.
+    pub(super) sequence: u32,
+}
+
+impl Incoming<'_> {
+    /// It does not belong there, or a real server cannot read it.
+    pub(super) fn unexpected(&self) -> Sighting {
+        let seen = Sighting::of(&PROBE).with("probe", "unexpected message").with("message", self.kind);
+        seen.with("data", self.body)
+    }
 }
 
 fn last_words(body: &[u8], cx: &mut Cx<'_>) -> Flow {

@@ -166,6 +166,7 @@ impl Protocol for TcpBanner {
     const NAME: &'static str = "tcpbanner";
     const PORT: u16 = 8001;
     const KINDS: &'static [&'static Kind] = &[&CONNECTION, &TETHERED, &SECRET, &INTRUDER, &ALERT, &RECEIVED];
+    const TRY: &'static str = "echo hello | nc {host} {port}";
     const FRAMED: bool = false;
     type Session = Conversation;
 

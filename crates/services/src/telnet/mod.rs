@@ -72,6 +72,7 @@ impl Protocol for Telnet {
     const LIMITS: Limits =
         Limits { idle: PATIENCE, lifetime: Duration::from_secs(300), frame: 4096, ..Limits::DEFAULT };
     const KINDS: &'static [&'static Kind] = &[&LOGIN, &CONNECTION, &EXPLOIT, &CLIENT, &INPUT];
+    const TRY: &'static str = "telnet {host} {port}";
     type Session = Terminal;
 
     fn configure(section: &mut Section<'_>, host: &Host) -> Self {

@@ -80,6 +80,9 @@ fn everything(event: &Event) -> BTreeMap<String, Value> {
         members.insert("PASSWORD".into(), secret(login).map(Cow::into_owned).into());
         members.insert("MECHANISM".into(), login.mechanism.as_ref().into());
         members.extend(login.domain.clone().map(|domain| ("DOMAIN".into(), Value::Text(domain))));
+        if let Some(Secret::PublicKey { key, .. }) = &login.secret {
+            members.insert("KEY".into(), Value::Text(key.clone()));
+        }
     }
     members
 }

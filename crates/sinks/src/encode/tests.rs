@@ -294,27 +294,63 @@ def value(v):
     return v
 for line in sys.stdin: print(json.dumps(value(json.loads(line)), sort_keys=True))
 ";
-    let mut python = match Command::new("python3")
-        .args(["-c", script])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-    {
-        Ok(python) => python,
-        Err(error) => return eprintln!("not compared with Python: {error}"),
-    };
     let mut runner = TestRunner::deterministic();
     let values: Vec<_> = (0..1500).map(|_| any_value().new_tree(&mut runner).unwrap().current()).collect();
+    let lines = values.iter().map(|value| in_hex(value).to_string());
+    for (value, theirs) in values.iter().zip(python(script, lines.collect())) {
+        assert_eq!(dumps(value), theirs);
+    }
+}
+
+/// Python is the judge of patterns, too.
+#[test]
+fn python_formats_the_same() {
+    let script = "
+import json, logging, sys
+record = logging.LogRecord('node', 30, 'logger.py', 0, '{\"a\": 1}', (), None, func='log')
+record.created, record.msecs = 1795494723.004005, 4.0
+record.processName, record.threadName = 'MainProcess', 'MainThread'
+for line in sys.stdin: print(json.dumps(logging.Formatter(json.loads(line)).format(record)))
+";
+    let text = ("(message|msg|name|levelname|asctime|processName|threadName|filename|module|funcName)", "s");
+    let number = ("(levelno|created|msecs|lineno)", "[sdiufF]");
+    let field = |(name, conversion): (&str, &str)| {
+        proptest::string::string_regex(&format!(
+            "%\\({name}\\)[-0+ ]{{0,3}}([0-9]{{1,2}})?(\\.[0-9]?)?{conversion}"
+        ))
+        .unwrap()
+    };
+    let field = prop_oneof![field(text), field(number), "[a-z |\u{e9}]{0,3}", "%%"];
+    let pattern = (proptest::collection::vec(field, 0..6), "%\\(levelno\\)s")
+        .prop_map(|(fields, last)| fields.concat() + &last);
+    let mut runner = TestRunner::deterministic();
+    let patterns: Vec<_> = (0..1500).map(|_| pattern.new_tree(&mut runner).unwrap().current()).collect();
+    let lines = patterns.iter().map(|pattern| Json::from(pattern.as_str()).to_string());
+    for (pattern, theirs) in patterns.iter().zip(python(script, lines.collect())) {
+        let ours = Pattern::parse(pattern, None).unwrap().render(&event(), "node", "{\"a\": 1}");
+        assert_eq!(Json::from(ours), serde_json::from_str::<Json>(&theirs).unwrap(), "{pattern}");
+    }
+}
+
+/// What a script of Python's answers to those lines, one for each; nothing if there is no Python.
+fn python(script: &str, lines: Vec<String>) -> Vec<String> {
+    let python =
+        Command::new("python3").args(["-c", script]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
+    let mut python = match python {
+        Ok(python) => python,
+        Err(error) => {
+            eprintln!("not compared with Python: {error}");
+            return Vec::new();
+        }
+    };
     let mut input = python.stdin.take().unwrap();
-    let lines: Vec<_> = values.iter().map(|value| in_hex(value).to_string()).collect();
+    let count = lines.len();
     let writer = std::thread::spawn(move || input.write_all(lines.join("\n").as_bytes()));
     let output = python.wait_with_output().unwrap();
     writer.join().unwrap().unwrap();
-    let output = String::from_utf8(output.stdout).unwrap();
-    assert_eq!(output.lines().count(), values.len());
-    for (value, theirs) in values.iter().zip(output.lines()) {
-        assert_eq!(dumps(value), theirs);
-    }
+    let answers: Vec<_> = String::from_utf8(output.stdout).unwrap().lines().map(str::to_owned).collect();
+    assert_eq!(answers.len(), count);
+    answers
 }
 
 fn any_value() -> impl Strategy<Value = Value> {

@@ -31,14 +31,20 @@ pub(super) fn text_in(event: &Event, colour: bool, zone: &TimeZone) -> String {
     if let Some(login) = &event.login {
         let _ = write!(line, "  {}", paint(Style::new().bold(), &offered(login)));
     }
+    let mut room = LONGEST_ON_A_LINE;
     for (name, value) in &event.fields {
-        let shown = shown(value, LONGEST_ON_A_LINE);
-        match name.as_ref() {
-            "msg" => line.extend(["  ", &shown]),
-            name => {
-                let _ = write!(line, "  {} {shown}", paint(dim, &format_args!("{name}:")));
-            }
+        if name == "msg" {
+            line.extend(["  ", &shown(value, LONGEST_ON_A_LINE)]);
+            continue;
         }
+        let shown = shown(value, LONGEST_VALUE);
+        let width = name.len().saturating_add(shown.chars().count());
+        let Some(left) = room.checked_sub(width) else {
+            let _ = write!(line, "  {}", paint(dim, &"…"));
+            break;
+        };
+        room = left;
+        let _ = write!(line, "  {} {shown}", paint(dim, &format_args!("{name}:")));
     }
     if event.honeycred == Honeycred::Yes {
         let _ = write!(line, "  {}", paint(colour_of(Severity::Critical), &"honey-credential!"));
@@ -135,5 +141,7 @@ fn cut(mut text: String, longest: usize) -> String {
 
 /// Characters: a name or password worth reading at a glance. The logs have it whole.
 const LONGEST_NAME: usize = 64;
-/// Characters: what fits on a wide terminal.
-const LONGEST_ON_A_LINE: usize = 160;
+/// Characters of one fact.
+const LONGEST_VALUE: usize = 48;
+/// Characters of all facts: what fits on a wide terminal. `--json` and the logs have them whole.
+const LONGEST_ON_A_LINE: usize = 120;

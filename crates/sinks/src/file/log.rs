@@ -37,7 +37,6 @@ struct Open {
     /// It is a file, neither a pipe nor a device: it can be cut and renamed.
     regular: bool,
     size: u64,
-    began: Timestamp,
     due: Option<Timestamp>,
 }
 
@@ -80,7 +79,7 @@ impl Log {
             size = size.saturating_add(1);
         }
         let (identity, regular) = ((about.dev(), about.ino()), about.is_file());
-        Ok(Open { file, identity, regular, size, began, due: self.rotation.due(began) })
+        Ok(Open { file, identity, regular, size, due: self.rotation.due(began) })
     }
 
     /// Renames the file if it is time or if a line of that length would be too much, and opens a new one.
@@ -89,7 +88,6 @@ impl Log {
         let Some(open) = self.open.as_mut().filter(|open| open.regular) else { return Ok(()) };
         if open.size == 0 && open.due.is_some_and(|due| due <= now) {
             // Nothing to keep under the old date.
-            open.began = now;
             open.due = self.rotation.due(now);
         }
         let line = u64::try_from(line).unwrap_or(u64::MAX);
@@ -97,13 +95,13 @@ impl Log {
             && self.rotation.keep > 0
             && open.size > 0
             && open.size.saturating_add(line) > self.rotation.size;
-        let due = open.due.is_some_and(|due| due <= now);
-        if !(due || too_large) || self.rename_after.is_some_and(|after| now < after) {
-            return Ok(());
-        }
+        let due = open.due.filter(|due| *due <= now);
+        let waits = self.rename_after.is_some_and(|after| now < after);
         let renamed = match due {
-            true => self.rotation.by_date(&self.path, open.began),
-            false => self.rotation.by_size(&self.path),
+            _ if waits => return Ok(()),
+            Some(due) => self.rotation.by_date(&self.path, due),
+            None if too_large => self.rotation.by_size(&self.path),
+            None => return Ok(()),
         };
         match renamed {
             Ok(()) => {

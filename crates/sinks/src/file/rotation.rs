@@ -86,13 +86,20 @@ impl Rotation {
         }
     }
 
-    /// Renames `path`, which began at `began`, and deletes the oldest beyond what is kept.
+    /// Renames `path`, which was due at `due`, and deletes the oldest beyond what is kept. The date in the name
+    /// is that of the beginning: `due`, less the interval.
     ///
     /// # Errors
     /// From the renaming. What cannot be deleted stays.
-    pub(super) fn by_date(&self, path: &Path, began: Timestamp) -> io::Result<()> {
+    pub(super) fn by_date(&self, path: &Path, due: Timestamp) -> io::Result<()> {
         let Some(when) = self.when else { return Ok(()) };
-        let stamp = self.zoned(began).strftime(when.stamp()).to_string();
+        let due = self.zoned(due);
+        let began = match when {
+            When::Every { seconds, .. } => due.checked_sub(seconds.seconds()),
+            When::Midnight { days } => due.checked_sub(days.days()),
+            When::Weekly { weeks, .. } => due.checked_sub(weeks.weeks()),
+        };
+        let stamp = began.unwrap_or(due).strftime(when.stamp()).to_string();
         let mut name = with(path, &stamp);
         // Python deletes what is in the way; evidence is not ours to delete.
         let mut number = 0_u32;

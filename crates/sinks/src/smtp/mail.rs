@@ -259,3 +259,78 @@ fn meaning(event: &Event) -> &'static str {
         Class::Operational => "This is about the canary itself, not about a visitor.",
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, SystemTime};
+
+    use haldane_core::{Kind, Severity};
+
+    use super::*;
+
+    static LOGIN: Kind = Kind::new(2000, "ftp.login", Class::Login, Severity::High, "FTP login");
+
+    fn event(fields: haldane_core::Fields) -> Event {
+        Event {
+            id: uuid::Uuid::from_u128(1),
+            service: "ftp".into(),
+            session: uuid::Uuid::from_u128(2),
+            peer: None,
+            at: SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(1_795_000_000)).unwrap(),
+            kind: &LOGIN,
+            severity: Severity::High,
+            login: None,
+            fields,
+            tls: None,
+            ignored: false,
+            honeycred: Honeycred::Yes,
+            incident: None,
+        }
+    }
+
+    fn head(subject: &str) -> Letterhead {
+        let from = mailbox("canary@example.org").unwrap();
+        Letterhead {
+            to: vec![from.clone()],
+            from,
+            subject: subject.into(),
+            json: Json::None,
+            node: "n\r\nX: 1".into(),
+        }
+    }
+
+    #[test]
+    fn a_subject_is_one_line_of_bounded_length() {
+        let filled =
+            subject(&head("{severity} {kind}{ {unknown} {node}{"), &event(haldane_core::Fields::new()));
+        assert_eq!(filled, "high ftp.login{ {unknown} n\\r\\nX: 1{");
+        let long = subject(&head(&"ü".repeat(5000)), &event(haldane_core::Fields::new()));
+        assert_eq!(long.chars().count(), SUBJECT + 1);
+    }
+
+    #[test]
+    fn the_text_is_bounded_whatever_the_fields_hold() {
+        let mut deep = Value::Int(1);
+        for _ in 0..1000 {
+            deep = Value::List(vec![deep]);
+        }
+        let mut fields: haldane_core::Fields =
+            (0..500).map(|n| (format!("field{n}\r\n").into(), "x".repeat(8000).into())).collect();
+        fields.insert("a".into(), deep);
+        let text = text("n", &event(fields));
+        assert!(text.len() < 64 * 1024, "{}", text.len());
+        assert!(text.contains("a           …\n"), "{text}");
+        assert!(text.contains("laid out as bait"), "{text}");
+    }
+
+    #[test]
+    fn addresses_are_what_an_envelope_can_hold() {
+        for right in ["a@example.org", "Anna <a.b+c@sub.example.org>", "root", "root@localhost"] {
+            assert!(mailbox(right).is_some(), "{right}");
+        }
+        for wrong in ["", "a b", "a@b@c", "ä@example.org", "a@example.org>\r\nDATA", "a@exa mple.org", "<a@b"]
+        {
+            assert!(mailbox(wrong).is_none(), "{wrong}");
+        }
+    }
+}

@@ -1,5 +1,5 @@
 //! Alerts by mail, one for each event: a subject and a text that a person can read, the event as JSON beside
-//! it. Speaks SMTP itself (see [`talk`]), since a refusal must be explained by the step at which it came;
+//! it. Speaks SMTP itself (see `talk.rs`), since a refusal must be explained by the step at which it came;
 //! keeps the connection while there is more to send.
 //!
 //! A mail is tried for each recipient until that recipient's server has taken or refused it, and is never
@@ -24,12 +24,7 @@ use self::{
     mail::{Json, Letterhead},
     talk::{Call, Mechanism, Patience, Security, Step, Talk, Trouble},
 };
-use crate::{
-    Delivery, Failure, Sender, Sink,
-    concealed::Concealed,
-    encode::Layout,
-    trust::{Files, Trust},
-};
+use crate::{Delivery, Failure, Sender, Sink, concealed::Concealed, encode::Layout, trust::Trust};
 
 /// Longest wait for all that comes before the message.
 const STEPS: Duration = Duration::from_secs(30);
@@ -79,7 +74,7 @@ enum Fate {
 
 impl Sink for Smtp {
     const NAME: &'static str = "smtp";
-    /// A server may take its time to look through a message; see [`talk::Patience`].
+    /// A server may take its time to look through a message; see RFC 5321, section 4.5.3.2.6.
     const TIMEOUT: Duration = Duration::from_secs(120);
     const WANTS: Wants = Wants { severity: Severity::Medium, operational: false };
 
@@ -116,7 +111,7 @@ impl Sink for Smtp {
             login,
             password_file,
             helo: helo(section),
-            trust: trust(section),
+            trust: Trust::configure(section),
             patience,
             from: envelope(&from),
             to: to.iter().map(envelope).collect(),
@@ -339,16 +334,6 @@ fn login(section: &mut Section<'_>) -> (Option<(String, Concealed)>, Option<Path
 
 fn from_file(path: &Path) -> io::Result<Concealed> {
     std::fs::read_to_string(path).map(|text| Concealed::new(text.trim_end_matches(['\r', '\n'])))
-}
-
-fn trust(section: &mut Section<'_>) -> Trust {
-    let authorities =
-        section.path("ca", "The only authorities to trust (PEM); without it, those of this machine.");
-    let verify = section.flag("verify", true, "Whether the server's certificate must be a trusted one.");
-    let certificate = section.path("client_certificate", "Our own certificate (PEM), if the server asks.");
-    let key = section.path("client_key", "Its key; if left out, it stands in the certificate's file.");
-    let identity = certificate.map(|certificate| (certificate.clone(), key.unwrap_or(certificate)));
-    Trust::read(section, verify, Files { authorities, identity }, ("ca", "client_certificate"))
 }
 
 /// Who writes, and to whom.

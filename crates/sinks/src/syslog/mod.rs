@@ -1,11 +1,11 @@
 //! Messages to a syslog daemon, here or elsewhere: over a unix socket, UDP, TCP or TLS, as Python's
 //! SysLogHandler writes them, as RFC 3164 or as RFC 5424.
 //!
-//! Syslog has no acknowledgement. A receiver that refuses, resets or has hung up is noticed, and what it
-//! cannot have read is sent again; one that takes a message and loses it is not.
+//! Syslog has no acknowledgement. A receiver that refuses, resets, has hung up or has fallen silent is noticed,
+//! and what it may not have read is sent again; one that takes a message and loses it is not.
 
 mod message;
-mod tls;
+mod unsure;
 mod wire;
 
 use std::{io, net::IpAddr, path::PathBuf, time::Duration};
@@ -14,9 +14,14 @@ use haldane_core::{Record, Section, Severity, Wants, section::Raw};
 use message::Form;
 use rustls::pki_types::ServerName;
 use tokio::time::Instant;
+use unsure::Unsure;
 use wire::{Host, Receiver, Wire};
 
-use crate::{Failure, Sender, Sink, encode::Layout};
+use crate::{
+    Failure, Sender, Sink,
+    encode::Layout,
+    trust::{self, Trust},
+};
 
 /// A syslog daemon.
 #[derive(Debug)]
@@ -29,6 +34,7 @@ pub struct Syslog {
     wire: Option<(Wire, Instant)>,
     /// The last record of a failed batch that was sent nevertheless, alone in its datagram.
     sent: Option<u64>,
+    unsure: Unsure,
 }
 
 impl Sink for Syslog {
@@ -54,14 +60,24 @@ impl Sink for Syslog {
         };
         let facility = facility(section);
         let layout = Layout::configure(section, "native", &sender.node);
-        Self { receiver, form, facility, node: sender.node.clone(), layout, wire: None, sent: None }
+        Self {
+            receiver,
+            form,
+            facility,
+            node: sender.node.clone(),
+            layout,
+            wire: None,
+            sent: None,
+            unsure: Unsure::default(),
+        }
     }
 
     async fn deliver(&mut self, batch: &[Record]) -> Result<(), Failure> {
         let outcome = self.send(batch).await;
         outcome.map_err(|error| {
             self.wire = None;
-            Failure::later(format!("cannot send to syslog at {}: {error}", self.receiver))
+            let why = trust::advice(&error, "ca").unwrap_or_else(|| error.to_string());
+            Failure::later(format!("cannot send to syslog at {}: {why}", self.receiver))
         })
     }
 
@@ -74,7 +90,11 @@ impl Sink for Syslog {
     }
 
     fn reopen(&mut self) {
+        if let Receiver::Tls(_, _, trust) = &mut self.receiver {
+            trust.renew();
+        }
         self.wire = None;
+        self.unsure.clear();
     }
 }
 
@@ -83,10 +103,17 @@ impl Syslog {
         // Out of its place meanwhile: a write that is dropped within a frame leaves no connection behind.
         let (mut wire, since) = match self.wire.take() {
             Some((mut wire, since)) => match wire.listen(BEFORE).await {
-                Ok(true) => (wire, since),
-                _ => (self.receiver.connect().await?, Instant::now()),
+                Ok(true) => {
+                    self.unsure.connection_stands();
+                    (wire, since)
+                }
+                Ok(false) => {
+                    self.unsure.clear();
+                    self.connect().await?
+                }
+                Err(_) => self.connect().await?,
             },
-            None => (self.receiver.connect().await?, Instant::now()),
+            None => self.connect().await?,
         };
         let message = |record: &Record| {
             let line = self.layout.line(&record.event);
@@ -105,10 +132,25 @@ impl Syslog {
         } else {
             let frames: Vec<_> = batch.iter().flat_map(|record| self.form.frame(message(record))).collect();
             wire.write(&frames).await?;
-            wire.listen(REFUSAL).await?
+            let goes_on = wire.listen(REFUSAL).await?;
+            self.unsure.push(frames);
+            goes_on
         };
-        self.wire = goes_on.then_some((wire, since));
+        match goes_on {
+            true => self.wire = Some((wire, since)),
+            false => self.unsure.clear(),
+        }
         Ok(())
+    }
+
+    /// A new connection, to which is written again what may have been lost with the last one.
+    async fn connect(&self) -> io::Result<(Wire, Instant)> {
+        let mut wire = self.receiver.connect().await?;
+        let lost = self.unsure.frames();
+        if !lost.is_empty() {
+            wire.write(&lost).await?;
+        }
+        Ok((wire, Instant::now()))
     }
 }
 
@@ -124,10 +166,7 @@ fn receiver(section: &mut Section<'_>) -> Receiver {
         &["auto", "unix", "udp", "tcp", "tls"],
         "How to reach it: unix, udp, tcp, tls or auto (unix for a path, else udp).",
     );
-    let ca = section.path("ca", "A PEM file with authorities to trust besides the system's; for tls.");
-    let certificate =
-        section.path("certificate", "A PEM file with our own certificate, if the receiver wants one.");
-    let key = section.path("key", "A PEM file with the key to that certificate.");
+    let trust = Trust::configure(section);
     let server_name =
         section.optional("server_name", "The name in the receiver's certificate, if not its host's.");
     let is_path = address.starts_with('/');
@@ -145,17 +184,14 @@ fn receiver(section: &mut Section<'_>) -> Receiver {
     if transport != "tls" {
         return if transport == "tcp" { Receiver::Tcp(host) } else { Receiver::Udp(host) };
     }
-    let own = certificate.as_deref().zip(key.as_deref());
-    if own.is_none() && (certificate.is_some() || key.is_some()) {
-        section.invalid("certificate", "expected both certificate and key, or neither");
-    }
     let name = ServerName::try_from(server_name.unwrap_or_else(|| host.name.clone()));
-    match (tls::client(&tls::Files { ca: ca.as_deref(), own }), name) {
-        (Ok(config), Ok(name)) => return Receiver::Tls(host, name, config),
-        (Err((key, expected)), _) => section.invalid(key, expected),
-        (_, Err(_)) => section.invalid("server_name", "expected a host's name or address"),
+    match name {
+        Ok(name) => Receiver::Tls(host, name, Box::new(trust)),
+        Err(_) => {
+            section.invalid("server_name", "expected a host's name or address");
+            Receiver::Tcp(host)
+        }
     }
-    Receiver::Tcp(host)
 }
 
 /// `host`, `host:port`, `[address]:port` or an IPv6 address alone.

@@ -4,11 +4,10 @@ use std::{
     io::{self, ErrorKind},
     net::{Ipv4Addr, Ipv6Addr, SocketAddr},
     path::PathBuf,
-    sync::Arc,
     time::Duration,
 };
 
-use rustls::{ClientConfig, pki_types::ServerName};
+use rustls::pki_types::ServerName;
 use socket2::TcpKeepalive;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -18,14 +17,15 @@ use tokio::{
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
 use super::message::Form;
+use crate::trust::Trust;
 
 /// Where the receiver listens.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(super) enum Receiver {
     Unix(PathBuf),
     Udp(Host),
     Tcp(Host),
-    Tls(Host, ServerName<'static>, Arc<ClientConfig>),
+    Tls(Host, ServerName<'static>, Box<Trust>),
 }
 
 /// A host's name or address, and a port.
@@ -58,9 +58,9 @@ impl Receiver {
             }
             Self::Udp(host) => Ok(Wire::Udp(udp(host).await?)),
             Self::Tcp(host) => Ok(Wire::Tcp(tcp(host).await?)),
-            Self::Tls(host, name, config) => {
+            Self::Tls(host, name, trust) => {
                 let stream = tcp(host).await?;
-                let connector = TlsConnector::from(Arc::clone(config));
+                let connector = TlsConnector::from(trust.config().map_err(io::Error::other)?);
                 Ok(Wire::Tls(Box::new(connector.connect(name.clone(), stream).await?)))
             }
         }
@@ -194,4 +194,30 @@ const LONGEST_DATAGRAM: usize = 65_507;
 /// Bytes: what every receiver must take (RFC 5424, section 6.1). If even that is too long, it is not the length.
 const SHORTEST: usize = 480;
 /// How long what was sent may stay unacknowledged, and how often a silent connection is probed.
-const SILENCE: Duration = Duration::from_secs(20);
+pub(super) const SILENCE: Duration = Duration::from_secs(20);
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_was_sent_to_a_receiver_that_has_hung_up_is_lost() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let host = Host { name: "127.0.0.1".into(), port: listener.local_addr().unwrap().port() };
+        let mut wire = Receiver::Tcp(host.clone()).connect().await.unwrap();
+        drop(listener.accept().unwrap());
+        // It hangs up after we have looked.
+        wire.write(b"lost").await.unwrap();
+        assert!(wire.listen(Duration::from_millis(20)).await.is_err());
+        // In good order: it has read what there was.
+        let mut wire = Receiver::Tcp(host).connect().await.unwrap();
+        let (mut peer, _) = listener.accept().unwrap();
+        wire.write(b"read").await.unwrap();
+        std::io::Read::read_exact(&mut peer, &mut [0; 4]).unwrap();
+        assert!(wire.listen(Duration::from_millis(1)).await.unwrap());
+        drop(peer);
+        assert!(!wire.listen(Duration::from_millis(20)).await.unwrap());
+    }
+}

@@ -9,7 +9,7 @@ mod body;
 mod keys;
 mod relay;
 
-use std::{io::Read, ops::RangeInclusive, sync::Arc, time::Duration, time::Instant};
+use std::{fmt, io::Read, ops::RangeInclusive, sync::Arc, time::Duration, time::Instant};
 
 use haldane_core::{Event, Record, Section, Severity, Wants};
 use ureq::{
@@ -30,7 +30,6 @@ const HOPS: usize = 5;
 const ANSWER: u64 = 16 * 1024;
 
 /// The sink.
-#[derive(Debug)]
 pub struct Webhook {
     target: Arc<Target>,
     layout: Layout,
@@ -43,8 +42,14 @@ pub struct Webhook {
     client: Option<Agent>,
 }
 
+impl fmt::Debug for Webhook {
+    /// Without paths, parameters, headers and data, any of which may be a secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Webhook").field("url", &shown(&self.target.url)).finish_non_exhaustive()
+    }
+}
+
 /// Where every request goes.
-#[derive(Debug)]
 struct Target {
     url: Uri,
     method: Method,
@@ -281,4 +286,35 @@ fn proxy<'p>(proxies: &'p [(String, Concealed)], url: &Uri) -> Option<&'p Concea
         .iter()
         .find_map(|key| proxies.iter().find(|(name, _)| name.eq_ignore_ascii_case(key)))
         .map(|(_, proxy)| proxy)
+}
+
+#[cfg(test)]
+mod tests {
+    use haldane_core::{
+        Table,
+        section::{Item, Node, Place, Raw},
+    };
+
+    use super::*;
+
+    #[test]
+    fn no_secret_is_printed() {
+        let item = |key: &str, value: &str| {
+            let place = Place { file: "test".into(), line: 1 };
+            Item {
+                key: key.into(),
+                written: key.into(),
+                node: Node { place, value: Raw::Text(value.into()) },
+            }
+        };
+        let url = item("url", "https://user:s3cr3t@hooks.example.org/s3cr3t?key=s3cr3t");
+        let entries = vec![url, item("params", "s3cr3t"), item("data", "s3cr3t")];
+        let table = Table { name: "sink.webhook".into(), entries };
+        let mut problems = Vec::new();
+        let sender = Sender { node: "n".into() };
+        let sink = Webhook::configure(&mut Section::new(&table, &mut problems), &sender);
+        assert_eq!(problems, []);
+        let printed = format!("{sink:?}");
+        assert!(printed.contains("https://hooks.example.org") && !printed.contains("s3cr3t"), "{printed}");
+    }
 }

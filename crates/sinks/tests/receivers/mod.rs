@@ -17,7 +17,7 @@ use std::{
     io::{BufRead, BufReader, Read, Write},
     net::{TcpListener, TcpStream},
     path::{Path, PathBuf},
-    process::Command,
+    process::{Command, Stdio},
     sync::{
         Arc, Mutex,
         atomic::{AtomicU64, AtomicUsize, Ordering},
@@ -414,4 +414,23 @@ impl Receiver {
     pub fn count(&self) -> usize {
         self.requests.lock().unwrap().len()
     }
+}
+
+/// A Python that has that module: of the virtual environment that `.ci/run` makes, or any other. `None` (the
+/// test is skipped) if there is none, but not where `CI` is set.
+pub fn python(module: &str) -> Option<PathBuf> {
+    let named = std::env::var_os("HALDANE_TEST_VENV").map(PathBuf::from);
+    let usual = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/test-venv");
+    let pythons =
+        named.into_iter().chain([usual]).map(|venv| venv.join("bin/python")).chain(["python3".into()]);
+    let found = pythons.into_iter().find(|python| {
+        let asked =
+            Command::new(python).args(["-c", &format!("import {module}")]).stderr(Stdio::null()).status();
+        asked.is_ok_and(|status| status.success())
+    });
+    if found.is_none() {
+        assert!(std::env::var_os("CI").is_none(), "no Python with {module}");
+        eprintln!("skipped: no Python with {module}");
+    }
+    found
 }

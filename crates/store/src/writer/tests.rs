@@ -1,6 +1,8 @@
 //! The writer driven by hand, turn by turn: a disk that is full, and what is deleted. `max_page_count` stands in
 //! for the disk: beyond it, SQLite says that it is full.
 
+#![allow(clippy::arithmetic_side_effects, reason = "numbers in tests are small")]
+
 use std::{
     path::PathBuf,
     sync::atomic::{AtomicU64, Ordering},
@@ -45,9 +47,8 @@ impl ByHand {
 
     fn put(&mut self, events: Vec<Event>) {
         let told = self.told.clone();
-        let recorded =
-            Some(Box::new(move || _ = told.fetch_add(1, Ordering::Relaxed)) as Box<dyn FnOnce() + Send>);
-        self.writer.turn(Some(Batch { events, recorded }));
+        let recorded = Box::new(move || _ = told.fetch_add(1, Ordering::Relaxed));
+        self.writer.turn(Some(Batch { events, recorded: Some(recorded) }));
     }
 
     fn told(&self) -> u64 {
@@ -245,6 +246,24 @@ fn cursors_ride_along_with_events_or_are_written_soon() {
     store.put(vec![big()]);
     assert_eq!(store.writer.changes_due, None);
     assert_eq!(Reader::open(&store.folder, kinds()).unwrap().cursors().unwrap()["mail"], 7);
+}
+
+#[test]
+fn sinks_look_again_for_what_was_held_back_and_then_no_more() {
+    let mut store = ByHand::new();
+    store.put(vec![big()]);
+    assert_eq!(store.writer.held_back, None);
+    store.put(vec![Event { honeycred: Honeycred::Pending, ..big() }]);
+    let (until, next) = store.writer.held_back.unwrap();
+    assert!(next < until && until >= Instant::now() + HOLD_BACK);
+    let mut watch = store.writer.shared.newest.subscribe();
+    for until in [until, Instant::now()] {
+        watch.mark_unchanged();
+        store.writer.held_back = Some((until, Instant::now()));
+        store.writer.turn(None);
+        assert!(watch.has_changed().unwrap());
+    }
+    assert_eq!(store.writer.held_back, None);
 }
 
 #[test]

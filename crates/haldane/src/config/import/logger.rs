@@ -229,8 +229,10 @@ fn timed(handler: &mut Handler<'_>) {
         Some(_) => handler.copy("interval", "rotate_interval"),
         None => handler.set("rotate_interval", Raw::Int(1)),
     }
-    if handler.number("backupCount") > 0 {
-        handler.copy("backupCount", "keep");
+    // Python deletes nothing unless told how many to keep.
+    match handler.number("backupCount") > 0 {
+        true => handler.copy("backupCount", "keep"),
+        false => handler.set("keep", Raw::Int(0)),
     }
     handler.copy("utc", "utc");
     handler.unsupported("atTime");

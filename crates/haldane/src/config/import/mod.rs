@@ -2,8 +2,8 @@
 //!
 //! Its keys are flat and dotted (`ftp.banner`); each value keeps the place and the name under which the
 //! operator wrote it, so that mistakes found later name them. Where the peer's default is not ours, the peer's
-//! is set, so that a file means here what it meant there. The keys themselves are in [`keys`], its `logger`
-//! block in [`logger`].
+//! is set, so that a file means here what it meant there. The keys themselves are in `keys.rs`, its `logger`
+//! block in `logger.rs`.
 
 mod keys;
 mod logger;
