@@ -424,6 +424,11 @@ impl Terminal {
             cx.reply(persona.given_up);
             return Flow::Close;
         }
+        if self.facts.as_ref().is_some_and(|facts| facts.began_with_linemode()) {
+            // hydra mixes up the names that follow a second "login:" on one connection, and what it meant to try
+            // is lost. On a new connection it goes on with the next.
+            return Flow::Close;
+        }
         cx.reply(&server.prompt);
         Flow::Continue
     }

@@ -270,6 +270,11 @@ impl Facts {
         }
     }
 
+    /// Whether the client began by offering LINEMODE, unasked: hydra does.
+    pub(super) fn began_with_linemode(&self) -> bool {
+        self.words.first() == Some(&(WILL, LINEMODE))
+    }
+
     /// Reads a subnegotiation (the option and what follows). The value of `USER` if it is an option for
     /// login(1) in disguise.
     pub(super) fn read(&mut self, bytes: &[u8]) -> Option<Untrusted> {
