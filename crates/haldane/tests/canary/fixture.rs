@@ -255,14 +255,30 @@ pub fn redis_login(port: u16, username: &str, password: &str) -> bool {
     said.is_ok() && BufReader::new(stream).read_line(&mut answer).is_ok() && answer.ends_with('\n')
 }
 
-/// Whether a program is installed; says so if it is not, since the test then shows nothing.
+/// Whether a program is installed; says so if it is not, since the test then shows nothing. Continuous
+/// integration (`CI` is set) installs them all: there it must be.
 pub fn installed(program: &str) -> bool {
     let found = std::env::var_os("PATH")
         .is_some_and(|paths| std::env::split_paths(&paths).any(|folder| folder.join(program).is_file()));
     if !found {
+        assert!(std::env::var_os("CI").is_none(), "{program} is not installed: see .ci/run");
         println!("SKIPPED: {program} is not installed");
     }
     found
+}
+
+/// Runs a script in the virtual environment of drivers that `.ci/run` makes; what it printed, `None` if there
+/// is none.
+pub fn python(script: &str, arguments: &[&str]) -> Option<String> {
+    let made = concat!(env!("CARGO_MANIFEST_DIR"), "/../../target/test-venv");
+    let folder = std::env::var_os("HALDANE_TEST_VENV").map_or_else(|| made.into(), PathBuf::from);
+    let python = folder.join("bin/python");
+    if !python.is_file() {
+        assert!(std::env::var_os("CI").is_none(), "no drivers at {}: see .ci/run", folder.display());
+        println!("SKIPPED: no drivers at {}", folder.display());
+        return None;
+    }
+    Some(client(python.to_str().unwrap(), &[&["-c", script], arguments].concat()))
 }
 
 /// Runs a client to its end, however it ends; returns what it wrote.

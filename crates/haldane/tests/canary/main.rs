@@ -15,6 +15,10 @@
 )]
 
 mod clients;
+mod clients_db;
+mod clients_ssh;
+mod clients_text;
+mod clients_web;
 mod faults;
 mod fixture;
 mod lifecycle;
