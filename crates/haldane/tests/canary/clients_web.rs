@@ -45,10 +45,10 @@ fn a_password_of_odd_bytes_comes_through_basic() {
     }
     let (canary, site) = web("http", "");
     // eve:na\xefve and eve:<NUL>
-    for (sent, seen) in [("ZXZlOm5h73Zl", "na\\xefve"), ("ZXZlOgA=", "\0")] {
-        curl(&["-H", &format!("Authorization: Basic {sent}"), &site]);
-        canary.login("http", "eve", seen);
-    }
+    curl(&["-H", "Authorization: Basic ZXZlOm5h73Zl", &site]);
+    canary.odd_login("http", "eve");
+    curl(&["-H", "Authorization: Basic ZXZlOgA=", &site]);
+    canary.login("http", "eve", "\0");
     let long = "x".repeat(1000);
     curl(&["-u", &format!("eve:{long}"), &site]);
     canary.login("http", "eve", &long);

@@ -145,6 +145,13 @@ impl Canary {
         })
     }
 
+    /// Waits for a login with that user name and [`ODD`] as password.
+    pub fn odd_login(&self, service: &str, username: &str) -> Value {
+        let login = self.login(service, username, ODD_SHOWN[0]);
+        assert_eq!(login["credential"]["password_base64"], ODD_SHOWN[1]);
+        login
+    }
+
     /// The events so far that fit.
     pub fn so_far(&self, fits: impl Fn(&Value) -> bool) -> Vec<Value> {
         self.lines.0.lock().unwrap().events.iter().filter(|event| fits(event)).cloned().collect()
@@ -237,6 +244,12 @@ impl Drop for Canary {
         self.child.wait().ok();
     }
 }
+
+/// A password that is not UTF-8: `na\xefve` in ISO 8859-1.
+pub const ODD: &[u8] = b"na\xefve";
+
+/// How [`ODD`] stands in native events: readable, and whole beside it.
+pub const ODD_SHOWN: [&str; 2] = ["na\u{fffd}ve", "bmHvdmU="];
 
 /// Connects to a port of loopback, with a time limit on every read.
 pub fn connect(port: u16) -> TcpStream {
