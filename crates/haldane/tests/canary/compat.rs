@@ -191,7 +191,7 @@ fn every_line_is_as_python_writes_json() {
     ftp.write_all("USER zo\u{eb}\r\nPASS \u{1f426}\"\\\x7f\t\r\nUSER odd\r\n".as_bytes()).unwrap();
     ftp.write_all(b"PASS na\xefve\r\nQUIT\r\n").unwrap();
     ftp.read_to_end(&mut Vec::new()).unwrap();
-    let escaped = r#"{"PASSWORD": "\ud83d\udc26\"\\\t", "USERNAME": "zo\u00eb"}"#;
+    let escaped = r#"{"PASSWORD": "\ud83d\udc26\"\\\u007f\t", "USERNAME": "zo\u00eb"}"#;
     line(&canary, "the escaped line", |line| line.contains(escaped));
     line(&canary, "the bytes", |line| line.contains(r#"{"PASSWORD": "na\udcefve", "USERNAME": "odd"}"#));
     for line in text(file(&canary, "opencanary.log")).lines() {

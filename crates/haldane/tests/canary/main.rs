@@ -24,4 +24,5 @@ mod compat;
 mod faults;
 mod fixture;
 mod lifecycle;
+mod operator;
 mod receivers;
