@@ -31,7 +31,7 @@ pub static LOGIN: Kind = Kind::new(6001, "telnet.login", Class::Login, Severity:
     .compat(&[Compat::USERNAME, Compat::PASSWORD]);
 /// Somebody connected; only if configured.
 pub static CONNECTION: Kind =
-    Kind::new(6002, "telnet.connection", Class::Connection, Severity::Info, "Telnet connection").compat(&[]);
+    Kind::new(6002, "telnet.connection", Class::Connection, Severity::Low, "Telnet connection").compat(&[]);
 /// A name that login(1) would take for an option.
 pub static EXPLOIT: Kind = Kind::new(
     30201,
