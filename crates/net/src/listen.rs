@@ -123,9 +123,10 @@ pub async fn serve(
                 if out_of_descriptors(&error)
                     && let Some((remote, local)) = spare.turn_away(&socket).await
                 {
-                    turned
-                        .count(Peer::new(remote, local, Transport::Tcp), "descriptors", &listening, &events)
-                        .await;
+                    let peer = Peer::new(remote, local, Transport::Tcp);
+                    turned.count(peer, "descriptors", &listening, &events).await;
+                    backoff = BACKOFF;
+                    continue;
                 }
                 // Never fatal, never a busy loop. The peer may also be gone already (ECONNABORTED).
                 tokio::time::sleep(backoff).await;
@@ -236,9 +237,12 @@ impl Spare {
 
     /// Accepts with the descriptor that was kept back, hangs up, keeps one back again.
     async fn turn_away(&mut self, socket: &TcpListener) -> Option<(SocketAddr, SocketAddr)> {
-        self.0.take()?;
+        // Somebody else may have taken the descriptor when it was free last.
+        let kept = self.0.take().or_else(|| File::open("/dev/null").ok())?;
+        drop(kept);
         let accepted = timeout(Duration::from_millis(10), socket.accept()).await;
-        let ends = accepted.ok()?.ok().and_then(|(stream, remote)| Some((remote, stream.local_addr().ok()?)));
+        let ends =
+            accepted.ok().and_then(Result::ok).and_then(|(stream, at)| Some((at, stream.local_addr().ok()?)));
         self.0 = File::open("/dev/null").ok();
         ends
     }

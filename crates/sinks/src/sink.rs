@@ -1,6 +1,6 @@
 //! The contract of a sink.
 
-use std::{fmt::Debug, future::Future, pin::Pin, sync::Arc, time::Duration};
+use std::{fmt::Debug, future::Future, path::PathBuf, pin::Pin, sync::Arc, time::Duration};
 
 use haldane_core::{Journal, Record, Section, Wants};
 use tokio::sync::watch;
@@ -40,6 +40,11 @@ pub trait Sink: Sized + Send + 'static {
 
     /// SIGHUP, or a moved file: open anew what is open.
     fn reopen(&mut self) {}
+
+    /// The files that it writes to. Who gives up root hands them over before.
+    fn owns(&self) -> Vec<PathBuf> {
+        Vec::new()
+    }
 }
 
 /// Why a delivery failed, by what can be done about it.
@@ -91,6 +96,9 @@ pub trait AnySink: Send {
         &'a mut self,
         batch: &'a [Record],
     ) -> Pin<Box<dyn Future<Output = Result<(), Failure>> + Send + 'a>>;
+
+    /// See [`Sink::owns`].
+    fn owns(&self) -> Vec<PathBuf>;
 }
 
 impl<S: Sink> AnySink for S {
@@ -108,6 +116,10 @@ impl<S: Sink> AnySink for S {
         batch: &'a [Record],
     ) -> Pin<Box<dyn Future<Output = Result<(), Failure>> + Send + 'a>> {
         Box::pin(self.deliver(batch))
+    }
+
+    fn owns(&self) -> Vec<PathBuf> {
+        Sink::owns(self)
     }
 }
 

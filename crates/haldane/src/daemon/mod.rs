@@ -179,7 +179,8 @@ fn drop_privileges(options: &Options, config: &Config) -> Result<Option<privileg
     match wanted {
         Some(identity) if root => {
             let folders = [config.state_folder.as_path(), config.store.folder.as_path()];
-            privileges::become_identity(identity, &folders)?;
+            let files: Vec<_> = config.sinks.iter().flat_map(|sink| sink.sink.owns()).collect();
+            privileges::become_identity(identity, &folders, &files)?;
             info!(uid = identity.uid, gid = identity.gid, "privileges dropped");
             Ok(Some(identity))
         }

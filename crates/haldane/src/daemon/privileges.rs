@@ -2,12 +2,13 @@
 
 use std::{
     fs, io,
-    os::unix::fs::{MetadataExt, chown},
+    os::unix::fs::{MetadataExt, chown, fchown},
     path::{Path, PathBuf},
 };
 
 use caps::CapSet;
 use rustix::{
+    fs::{Mode, OFlags},
     process::{Gid, Uid, getuid},
     thread,
 };
@@ -33,9 +34,9 @@ pub enum Error {
     /// Only root becomes somebody else.
     #[error("only root can change to another user")]
     NotRoot,
-    /// A folder could not be made the new user's.
+    /// A folder, or a file in it, could not be made the new user's.
     #[error("cannot give {path} to uid {uid}")]
-    Folder {
+    Give {
         /// Which.
         path: PathBuf,
         /// To whom.
@@ -108,17 +109,22 @@ fn find_group(group: &str, groups: &str) -> Option<u32> {
     found.or_else(|| group.parse().ok())
 }
 
-/// Becomes that identity for good, with those folders (and what is in them) its own, and no capability left.
+/// Becomes that identity for good, with those folders (and what is in them) and those files its own, and no
+/// capability left. Files that are missing are made.
 /// Must be called while there is one thread: the system calls act on the calling one.
 ///
 /// # Errors
 /// Anything that keeps it from being complete.
-pub fn become_identity(identity: Identity, folders: &[&Path]) -> Result<(), Error> {
+pub fn become_identity(identity: Identity, folders: &[&Path], files: &[PathBuf]) -> Result<(), Error> {
     if !getuid().is_root() {
         return Err(Error::NotRoot);
     }
     for folder in folders {
-        give(folder, identity)?;
+        give_folder(folder, identity)?;
+    }
+    for file in files {
+        // Whoever writes there says what is wrong, and goes on trying.
+        give_file(file, 0, identity).ok();
     }
     let failed = |what| move |source: rustix::io::Errno| Error::System { what, source: source.into() };
     caps::clear(None, CapSet::Bounding).ok();
@@ -147,19 +153,40 @@ pub fn no_more() -> Result<(), Error> {
         .map_err(|source| Error::System { what: "new privileges", source: source.into() })
 }
 
-/// Files of other users are left alone: a folder that others share is not taken from them.
-fn give(folder: &Path, identity: Identity) -> Result<(), Error> {
+/// Makes a folder the new user's, with the files in it that were root's or the folder's former owner's: another
+/// start may have given them to another user. Where everybody may write, the folder is nobody's own.
+fn give_folder(folder: &Path, identity: Identity) -> Result<(), Error> {
     let failed = |path: &Path| {
         let path = path.to_owned();
-        move |source| Error::Folder { path, uid: identity.uid, source }
+        move |source| Error::Give { path, uid: identity.uid, source }
     };
-    chown(folder, Some(identity.uid), Some(identity.gid)).map_err(failed(folder))?;
+    let about = fs::metadata(folder).map_err(failed(folder))?;
+    let shared = about.mode() & 0o002 != 0;
     for entry in fs::read_dir(folder).map_err(failed(folder))?.flatten() {
         let path = entry.path();
-        let Ok(metadata) = entry.metadata() else { continue };
-        if metadata.is_file() && metadata.uid() == 0 {
-            chown(&path, Some(identity.uid), Some(identity.gid)).map_err(failed(&path))?;
+        let owner = entry.metadata().ok().filter(fs::Metadata::is_file).map(|about| about.uid());
+        if owner == Some(0) || (owner == Some(about.uid()) && !shared) {
+            give_file(&path, about.uid(), identity).map_err(failed(&path))?;
         }
+    }
+    match shared {
+        true => Ok(()),
+        false => chown(folder, Some(identity.uid), Some(identity.gid)).map_err(failed(folder)),
+    }
+}
+
+/// Makes a file the new user's if it is root's or of that owner, and makes it if it is missing. Links are not
+/// followed, and a file that has other names is left alone: whoever may write in its folder could have put them
+/// there in front of a file that matters.
+fn give_file(path: &Path, former: u32, identity: Identity) -> io::Result<()> {
+    let nofollow = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let file =
+        rustix::fs::open(path, OFlags::WRONLY | OFlags::CREATE | nofollow, Mode::from_raw_mode(0o640))?;
+    let about = fs::File::from(file.try_clone()?).metadata()?;
+    if about.is_file() && about.nlink() == 1 && [0, former].contains(&about.uid()) {
+        // Another group than root's is there for its readers.
+        let group = (about.gid() == 0).then_some(identity.gid);
+        fchown(file, Some(identity.uid), group)?;
     }
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    io::{BufRead, BufReader},
+    io::{BufRead, BufReader, Write},
     net::{TcpListener, TcpStream},
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
@@ -34,6 +34,8 @@ struct Lines {
     events: Vec<Value>,
     complaints: Vec<String>,
     ended: bool,
+    /// Standard error was read to its end.
+    silent: bool,
 }
 
 /// A port that nobody uses now, below the range from which the system picks.
@@ -64,11 +66,17 @@ impl Canary {
 
     /// The same, in a folder that was used before.
     pub fn start_in(folder: Arc<TempDir>, configuration: &str) -> Self {
-        let file = folder.path().join("haldane.toml");
-        Self::write_configuration(&folder, configuration);
-        let mut command = Command::new(env!("CARGO_BIN_EXE_haldane"));
-        command.args(["run", "--config"]).arg(file).arg("--state-dir").arg(folder.path().join("state"));
+        let command = Self::command(&folder, configuration);
         Self::spawn(folder, command)
+    }
+
+    /// Writes that configuration, and returns the command that runs it.
+    pub fn command(folder: &TempDir, configuration: &str) -> Command {
+        Self::write_configuration(folder, configuration);
+        let mut command = Command::new(env!("CARGO_BIN_EXE_haldane"));
+        command.args(["run", "--config"]).arg(folder.path().join("haldane.toml"));
+        command.arg("--state-dir").arg(folder.path().join("state"));
+        command
     }
 
     /// Writes the configuration, for a start or a reload.
@@ -109,6 +117,7 @@ impl Canary {
                 shared.0.lock().unwrap().complaints.push(line);
                 shared.1.notify_all();
             }
+            shared.0.lock().unwrap().silent = true;
         });
         Self { folder, child, lines }
     }
@@ -164,6 +173,11 @@ impl Canary {
         }
     }
 
+    /// The lines on standard error so far.
+    pub fn complaints(&self) -> Vec<String> {
+        self.lines.0.lock().unwrap().complaints.clone()
+    }
+
     /// Its process.
     pub fn pid(&self) -> u32 {
         self.child.id()
@@ -193,6 +207,7 @@ impl Canary {
     /// Waits until it ends by itself.
     pub fn ended(mut self) -> (ExitStatus, String) {
         let status = self.child.wait().unwrap();
+        until("its last words", || self.lines.0.lock().unwrap().silent);
         let lines = self.lines.0.lock().unwrap();
         (status, lines.complaints.join("\n"))
     }
@@ -228,6 +243,16 @@ pub fn connect(port: u16) -> TcpStream {
     let stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     stream
+}
+
+/// Logs in to a redis; returns once that is answered, with whether it was.
+pub fn redis_login(port: u16, username: &str, password: &str) -> bool {
+    let Ok(mut stream) = TcpStream::connect(("127.0.0.1", port)) else { return false };
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    // One segment: two would wait for each other's acknowledgement.
+    let said = stream.write_all(format!("AUTH {username} {password}\r\n").as_bytes());
+    let mut answer = String::new();
+    said.is_ok() && BufReader::new(stream).read_line(&mut answer).is_ok() && answer.ends_with('\n')
 }
 
 /// Whether a program is installed; says so if it is not, since the test then shows nothing.

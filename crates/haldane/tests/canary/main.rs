@@ -14,5 +14,7 @@
     reason = "a test may panic, and tell why it was skipped"
 )]
 
+mod faults;
 mod fixture;
 mod lifecycle;
+mod receivers;

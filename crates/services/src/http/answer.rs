@@ -173,7 +173,7 @@ impl Server {
 
     fn finish(&self, answer: Answer<'_>, head: &Head, wish: Wish, now: SystemTime) -> (Vec<u8>, bool) {
         let Answer { status, mut fields, body, measured } = answer;
-        if head.version == Version::Simple && status == 200 {
+        if head.version == Version::Simple {
             return (body.into_owned(), true);
         }
         // Statuses behind which Apache gives up the connection.

@@ -145,6 +145,12 @@ impl Persona {
         self.family == Family::Iis || self.at_least((2, 4, 25))
     }
 
+    /// Whether its error pages end with its name: Debian and Ubuntu shipped 2.2 with ServerSignature On, while the
+    /// recorded 2.4 has it off.
+    pub(super) fn signs(&self) -> bool {
+        matches!(self.family, Family::Apache(own) if own < (2, 4, 0))
+    }
+
     /// Whether a 304 repeats what describes the file.
     pub(super) fn describes_unmodified(&self) -> bool {
         !matches!(self.family, Family::Apache(_)) || self.at_least((2, 4, 54))
@@ -299,7 +305,7 @@ impl Persona {
     }
 
     fn apache_page(&self, status: u16, about: &Circumstances<'_>) -> String {
-        // Names of that kind end with 2.4.66 at the latest.
+        // 2.4.62 still has the older name of the document type, the recorded 2.4.71 the newer.
         let doctype = match self.at_least((2, 4, 66)) {
             true => "-//W3C//DTD HTML 4.01//EN\" \"http://www.w3.org/TR/html4/strict.dtd\"",
             false => "-//IETF//DTD HTML 2.0//EN\"",
@@ -312,10 +318,9 @@ impl Persona {
                 self.reason(other)
             )
         });
-        // Debian and Ubuntu shipped 2.2 with ServerSignature On; the recorded 2.4 has it off.
-        let signature = match self.at_least((2, 4, 0)) {
-            true => String::new(),
-            false => format!(
+        let signature = match self.signs() {
+            false => String::new(),
+            true => format!(
                 "<hr>\n<address>{} Server at {} Port {}</address>\n",
                 self.banner,
                 escape(about.host.as_bytes()),

@@ -277,9 +277,20 @@ impl Session for Connection {
     fn plain(&mut self, head: &[u8], cx: &mut Cx<'_>) {
         let line = head.split(|byte| *byte == b'\n').next().unwrap_or_default().trim_ascii_end();
         let head = Head::parse(line).unwrap_or_else(|_| Head::unreadable(line));
-        let note = "Reason: You're speaking plain HTTP to an SSL-enabled server port.<br />\n \
-                    Instead use the HTTPS scheme to access this URL, please.<br />\n";
-        let reply = self.server.refuse(400, &head, note, cx);
+        let note = "Reason: You're speaking plain HTTP to an SSL-enabled server port.<br />\n";
+        let reply = match self.server.persona.signs() {
+            // 2.2 takes it for HTTP/0.9.
+            true => {
+                let note = format!("{note}Instead use the HTTPS scheme to access this URL, please.<br />\n");
+                let mut simple = head.clone();
+                simple.version = Version::Simple;
+                self.server.refuse(400, &simple, &note, cx)
+            }
+            false => {
+                let note = format!("{note} Instead use the HTTPS scheme to access this URL, please.<br />\n");
+                self.server.refuse(400, &head, &note, cx)
+            }
+        };
         let exchange = Exchange::new(head, Route::Refused(400));
         cx.report(exchange.malformed(&self.server, "plain HTTP on a TLS port", line));
         cx.reply(reply);

@@ -111,8 +111,12 @@ pub(super) fn host_keys(
                 key.and_then(|key| key.private_key_to_pem_pkcs8()).map_err(|error| error.to_string())
             };
             let pem = keep.keep(folder, sort.file(), &mut make)?;
-            let key = PKey::private_key_from_pem(&pem).ok().filter(|key| key.id() == sort.id());
-            let key = key.ok_or_else(|| format!("{}: not a private key of that sort in PEM", sort.file()))?;
+            let key =
+                PKey::private_key_from_pem_passphrase(&pem, b"").ok().filter(|key| key.id() == sort.id());
+            let key = key.ok_or_else(|| {
+                let file = sort.file();
+                format!("{file}: not such a key in PEM; ssh-keygen -p -m PKCS8 -f {file} makes it one")
+            })?;
             HostKey::new(sort, key, sort.names(release)).map_err(|error| format!("{}: {error}", sort.file()))
         })
         .collect()
@@ -121,7 +125,9 @@ pub(super) fn host_keys(
 /// The RSA key that OpenCanary has left there, if it is long enough for today's clients.
 fn inherited(folder: &Path) -> Option<PKey<Private>> {
     let pem = std::fs::read(folder.join("id_rsa")).ok()?;
-    PKey::private_key_from_pem(&pem).ok().filter(|key| key.id() == Id::RSA && key.bits() >= 1024)
+    PKey::private_key_from_pem_passphrase(&pem, b"")
+        .ok()
+        .filter(|key| key.id() == Id::RSA && key.bits() >= 1024)
 }
 
 impl HostKey {

@@ -17,6 +17,7 @@ use crate::{Failure, Sender, Sink, desk::Desk, encode::Layout};
 /// A file of lines.
 #[derive(Debug)]
 pub struct File {
+    path: Option<PathBuf>,
     desk: Desk<log::Log>,
     layout: Layout,
 }
@@ -42,8 +43,8 @@ impl Sink for File {
         let rotation = rotation(section);
         // A file that is rotated is never emptied, as with Python's handlers.
         let empty = mode == "w" && rotation.size == 0 && rotation.when.is_none();
-        let log = log::Log::new(path.unwrap_or_else(|| PathBuf::from("/dev/null")), empty, rotation);
-        Self { desk: Desk::new(log), layout }
+        let log = log::Log::new(path.clone().unwrap_or_else(|| PathBuf::from("/dev/null")), empty, rotation);
+        Self { path, desk: Desk::new(log), layout }
     }
 
     async fn deliver(&mut self, batch: &[Record]) -> Result<(), Failure> {
@@ -54,6 +55,10 @@ impl Sink for File {
     // A moved file is noticed before each write, and SIGHUP after a move has nothing to add. What SIGHUP is
     // for otherwise, a file system mounted over the folder, is noticed in the same way.
     fn reopen(&mut self) {}
+
+    fn owns(&self) -> Vec<PathBuf> {
+        self.path.iter().cloned().collect()
+    }
 }
 
 fn rotation(section: &mut Section<'_>) -> Rotation {

@@ -50,7 +50,7 @@ impl Sink for Stdout {
         // See https://no-color.org.
         let colour = terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
         let layout = Layout::of(format, colour, &sender.node).within(pattern(section));
-        Self { desk: Desk::new(Stream { error, torn: false }), layout }
+        Self { desk: Desk::new(Stream { error, torn: false, open: None }), layout }
     }
 
     async fn deliver(&mut self, batch: &[Record]) -> Result<(), Failure> {
@@ -64,17 +64,24 @@ struct Stream {
     error: bool,
     /// The last write ended within a line.
     torn: bool,
+    /// The stream under another descriptor, past the buffer of std, which would write again what failed. Kept,
+    /// so that a process without descriptors to spare goes on writing.
+    open: Option<File>,
 }
 
 impl Put for Stream {
     fn put(&mut self, lines: &[String]) -> (usize, Result<(), Failure>) {
-        // Past the buffer of std, which would write again what failed.
-        let owned = match self.error {
-            true => io::stderr().as_fd().try_clone_to_owned(),
-            false => io::stdout().as_fd().try_clone_to_owned(),
+        let open = match self.open.take() {
+            Some(open) => Ok(open),
+            None if self.error => io::stderr().as_fd().try_clone_to_owned().map(File::from),
+            None => io::stdout().as_fd().try_clone_to_owned().map(File::from),
         };
-        match owned {
-            Ok(owned) => self.put_to(&mut File::from(owned), lines),
+        match open {
+            Ok(mut open) => {
+                let outcome = self.put_to(&mut open, lines);
+                self.open = Some(open);
+                outcome
+            }
             Err(error) => (0, Err(self.failure(&error))),
         }
     }
@@ -124,7 +131,7 @@ mod tests {
 
     #[test]
     fn a_torn_line_is_ended_before_it_is_written_again() {
-        let mut stream = Stream { error: false, torn: false };
+        let mut stream = Stream { error: false, torn: false, open: None };
         let mut out = Full(Vec::new(), 6);
         let lines = ["one\n".to_owned(), "two\n".to_owned()];
         let (whole, outcome) = stream.put_to(&mut out, &lines);

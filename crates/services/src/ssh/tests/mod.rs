@@ -9,15 +9,18 @@
 
 mod client;
 
-use std::time::Duration;
+use std::{path::Path, time::Duration};
 
-use haldane_core::{Flow, Secret};
+use haldane_core::{Flow, Keep, Secret};
 use openssl::hash::{MessageDigest, hash};
 use proptest::prelude::*;
 
 use self::client::{Client, NOW, OLD, USUAL, Wish, goodbye, half, refusal};
 use super::{
-    EXPLOIT, KEXINIT, NONE, PROBE, PUBLIC_KEY, kex,
+    EXPLOIT, KEXINIT, NONE, PROBE, PUBLIC_KEY,
+    hostkey::host_keys,
+    kex,
+    release::Release,
     wire::{Put, message},
 };
 use crate::replay::build;
@@ -230,6 +233,35 @@ fn a_version_without_its_prefix_is_completed_and_nonsense_is_refused() {
     assert!(refused(&format!("version = \"SSH-2.0-{}\"", "x".repeat(300))));
     assert!(refused("methods = \"hostbased\""));
     assert!(refused("login_grace_time = \"2h\""));
+}
+
+/// Takes what lies in a folder, and makes the rest.
+#[derive(Debug)]
+struct Reads;
+
+impl Keep for Reads {
+    fn keep(
+        &self,
+        folder: Option<&Path>,
+        name: &str,
+        make: &mut dyn FnMut() -> Result<Vec<u8>, String>,
+    ) -> Result<Vec<u8>, String> {
+        folder.and_then(|folder| std::fs::read(folder.join(name)).ok()).map_or_else(make, Ok)
+    }
+}
+
+#[test]
+fn the_key_that_opencanary_left_is_taken_over() {
+    let folder = std::env::temp_dir().join(format!("haldane-ssh-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::copy("src/ssh/testkeys/ssh_host_rsa_key", folder.join("id_rsa")).unwrap();
+    let release = Release::claimed("SSH-2.0-OpenSSH_6.6");
+    let public = |folder: &Path| host_keys(&Reads, Some(folder), &release).unwrap().remove(0).public;
+    let known = public(Path::new("src/ssh/testkeys"));
+    assert_eq!(public(&folder), known);
+    std::fs::write(folder.join("ssh_host_ecdsa_key"), "no key").unwrap();
+    assert!(host_keys(&Reads, Some(&folder), &Release::claimed(NOW)).unwrap_err().contains("ssh-keygen"));
+    std::fs::remove_dir_all(&folder).unwrap();
 }
 
 #[test]

@@ -1,0 +1,204 @@
+//! What the fuzzers do with an input, one function for each target. A finding is a panic.
+//!
+//! The same functions replay `fuzz/findings` in an ordinary test (crates/haldane/tests/findings.rs), which is why
+//! they are apart from the fuzzer's runtime.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    clippy::as_conversions,
+    clippy::disallowed_methods,
+    missing_docs,
+    reason = "a panic is how a fuzzer is told"
+)]
+
+mod bytes;
+
+use std::{cell::OnceCell, path::PathBuf, time::Duration};
+
+use haldane::config::{Config, EMBEDDED, Surroundings};
+use haldane_core::{Class, Event, Honeycred, Input, Kind, Login, Peer, Secret, Transport, Untrusted, Value};
+use haldane_services::{
+    ALL,
+    replay::{self, build, datagram, talk},
+};
+use haldane_sinks::encode;
+use tempfile::TempDir;
+
+use bytes::Bytes;
+
+/// A conversation with a service, whole and cut into pieces. The first byte picks the service, the second how it
+/// is cut and whether the peer closes its side, the rest is said.
+pub fn sessions(input: &[u8]) {
+    let mut bytes = Bytes::new(input);
+    let (pick, cut) = (bytes.byte(), bytes.byte());
+    let entry = &ALL[usize::from(pick) % ALL.len()];
+    let (finish, size) = (cut & 1 == 1, usize::from(cut >> 1) + 1);
+    let said = bytes.rest();
+    // A service for each of the two: some count their conversations.
+    let service = || build(entry, &[]).unwrap_or_else(|problems| panic!("{}: {problems:?}", entry.name));
+    let (one, other) = (service(), service());
+    if let (Some(one), Some(other)) = (&one.stream, &other.stream) {
+        let whole = talk(one.as_ref(), &[said], finish);
+        assert_eq!(whole.broken, Vec::<String>::new(), "{}", entry.name);
+        let pieces: Vec<&[u8]> = said.chunks(size).collect();
+        let cut = talk(other.as_ref(), &pieces, finish);
+        assert_eq!(cut.broken, Vec::<String>::new(), "{}", entry.name);
+        if entry.framed {
+            assert_eq!(whole, cut, "{}", entry.name);
+        }
+        for seen in &whole.seen {
+            assert!(entry.kinds.contains(&seen.kind), "{}: {}", entry.name, seen.kind.name);
+        }
+    }
+    let answered = datagram(&one, said);
+    assert!(answered.reply.len() <= said.len() * 2, "{}", entry.name);
+    assert!(replay::bounds(&one).frame <= 1 << 20);
+}
+
+/// A configuration in either format. Nothing is written, and the keys of services lie in a folder already.
+pub fn config(input: &[u8]) {
+    thread_local! {
+        static STATE: OnceCell<TempDir> = const { OnceCell::new() };
+    }
+    let around = |state: PathBuf, write: bool| Surroundings {
+        environment: Box::new(|name| (name == "HOME").then(|| "/home/eve".to_owned())),
+        state_folder: Some(state),
+        write,
+        native: Vec::new(),
+        peer: Vec::new(),
+        machine: "files01".into(),
+        root: false,
+        ipv6: true,
+    };
+    let Ok(text) = std::str::from_utf8(input) else { return };
+    STATE.with(|state| {
+        let state = state.get_or_init(|| {
+            let folder = tempfile::tempdir().unwrap();
+            Config::parse("default.toml", EMBEDDED, &around(folder.path().to_owned(), true)).unwrap();
+            folder
+        });
+        for file in ["fuzz.toml", "fuzz.conf"] {
+            if let Err(problems) = Config::parse(file, text, &around(state.path().to_owned(), false)) {
+                assert!(!problems.0.is_empty());
+                assert!(!problems.to_string().is_empty());
+            }
+        }
+    });
+}
+
+/// An event of any content, in each of the formats that it is written in.
+pub fn encoders(input: &[u8]) {
+    let event = event(&mut Bytes::new(input));
+    for line in [encode::native(&event, "node"), encode::compatible(&event, "node")] {
+        assert!(!line.bytes().any(|byte| byte < b' '), "{line:?}");
+        let parsed: serde_json::Value = serde_json::from_str(&line).unwrap_or_else(|e| panic!("{e}: {line}"));
+        assert!(parsed.is_object());
+    }
+    for line in [encode::text(&event, false), encode::sentence(&event)] {
+        assert!(!line.chars().any(char::is_control), "{line:?}");
+    }
+    encode::text(&event, true);
+    encode::members(&event, "node");
+}
+
+/// The first flight of a TLS client.
+pub fn tls_hello(input: &[u8]) {
+    // What is not complete may become so; what is other stays so.
+    let whole = haldane_tls::hello::facts(input);
+    if let Ok(facts) = &whole {
+        assert_eq!((facts.ja3.len(), facts.ja4.len()), (32, 36), "{facts:?}");
+    }
+    let cut = haldane_tls::hello::facts(&input[..input.len() / 2]);
+    assert!(whole != Err(haldane_tls::hello::NoHello::Incomplete) || cut != Err(haldane_tls::hello::NoHello::Other));
+}
+
+/// The header of a trusted proxy.
+pub fn proxy(bytes: &[u8]) {
+    let mut input = Input::stream(bytes);
+    match haldane_net::proxy::header(&mut input) {
+        Ok(_) => assert!(input.consumed() > 0 && input.consumed() <= bytes.len()),
+        Err(haldane_core::Halt::Need(need)) => assert!(need > bytes.len() && need <= 8192, "{need}"),
+        Err(haldane_core::Halt::Malformed(_)) => {}
+    }
+}
+
+fn event(bytes: &mut Bytes<'_>) -> Event {
+    let kinds: Vec<&'static Kind> = haldane::kinds::all().collect();
+    let kind = kinds[usize::from(bytes.word()) % kinds.len()];
+    let address = |bytes: &mut Bytes<'_>| {
+        let ip = match bytes.byte() & 1 {
+            0 => std::net::IpAddr::from(bytes.array::<4>()),
+            _ => std::net::IpAddr::from(bytes.array::<16>()),
+        };
+        (ip, bytes.word()).into()
+    };
+    let peer = (kind.class != Class::Operational).then(|| {
+        let transport = if bytes.byte() & 1 == 0 { Transport::Tcp } else { Transport::Udp };
+        Peer::new(address(bytes), address(bytes), transport)
+    });
+    let count = bytes.byte() % 8;
+    let mut fields: haldane_core::Fields = (0..count).map(|_| (bytes.name().into(), value(bytes, 3))).collect();
+    // The fields that the compatible log asks for by name.
+    for compat in kind.compat.unwrap_or_default() {
+        if let haldane_core::kind::Part::Field(name) = compat.part
+            && bytes.byte() & 1 == 1
+        {
+            fields.insert(name.into(), value(bytes, 3));
+        }
+    }
+    let seconds = u64::from_be_bytes(bytes.array()) >> (bytes.byte() % 64);
+    let at = std::time::SystemTime::UNIX_EPOCH
+        .checked_add(Duration::from_micros(seconds))
+        .unwrap_or(std::time::SystemTime::UNIX_EPOCH);
+    Event {
+        id: uuid::Uuid::from_bytes(bytes.array()),
+        service: "fuzz".into(),
+        session: uuid::Uuid::from_bytes(bytes.array()),
+        peer,
+        at,
+        kind,
+        severity: kind.severity,
+        login: (bytes.byte() & 1 == 1).then(|| login(bytes)),
+        fields,
+        tls: None,
+        ignored: false,
+        honeycred: Honeycred::No,
+        incident: Some(7),
+    }
+}
+
+fn login(bytes: &mut Bytes<'_>) -> Login {
+    let optional =
+        |bytes: &mut Bytes<'_>| (bytes.byte() & 1 == 1).then(|| Untrusted::new(bytes.text()));
+    let secret = match bytes.byte() % 5 {
+        0 => None,
+        1 => Some(Secret::Password(bytes.text().into())),
+        2 => Some(Secret::Token(bytes.text().into())),
+        3 => Some(Secret::PublicKey {
+            algorithm: bytes.text().into(),
+            fingerprint: bytes.name(),
+            key: bytes.text().into(),
+        }),
+        _ => Some(Secret::Response {
+            scheme: "fuzz".into(),
+            challenge: bytes.text().into(),
+            response: bytes.text().into(),
+            crackable: Some(bytes.name()),
+        }),
+    };
+    Login { username: optional(bytes), domain: optional(bytes), secret, mechanism: "fuzz".into() }
+}
+
+/// A value of that depth at most: services build none that is deeper.
+fn value(bytes: &mut Bytes<'_>, depth: u8) -> Value {
+    match bytes.byte() % if depth == 0 { 4 } else { 6 } {
+        0 => Value::Null,
+        1 => Value::Bool(bytes.byte() & 1 == 1),
+        2 => Value::Int(i64::from_be_bytes(bytes.array())),
+        3 => Value::Text(bytes.text().into()),
+        4 => Value::List((0..bytes.byte() % 4).map(|_| value(bytes, depth - 1)).collect()),
+        _ => Value::Map((0..bytes.byte() % 4).map(|_| (bytes.name(), value(bytes, depth - 1))).collect()),
+    }
+}
