@@ -445,8 +445,10 @@ impl Terminal {
     }
 
     fn take_name(&mut self) -> Untrusted {
-        // What was erased from a name does not matter: it is shown as it was meant.
-        self.typed = None;
+        if let Some(typed) = self.typed.take() {
+            let facts = self.facts();
+            (facts.typed_name, facts.fresh) = (Some(typed), true);
+        }
         Untrusted::new(std::mem::take(&mut self.line))
     }
 
