@@ -16,5 +16,7 @@
 
 mod faults;
 mod fixture;
+mod input;
 mod lifecycle;
+mod privileges;
 mod receivers;
