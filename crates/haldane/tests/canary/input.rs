@@ -5,18 +5,17 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
-    io::{ErrorKind, Read, Write},
+    io::Write,
     net::{Shutdown, TcpStream, UdpSocket},
     path::Path,
     process::{Command, Stdio},
-    time::{Duration, Instant},
 };
 
 use haldane_core::{Entry, TlsUse};
 use haldane_services::{ALL, replay::unescape};
 use serde_json::Value;
 
-use crate::fixture::{Canary, PATIENCE, connect, free_port, installed, until};
+use crate::fixture::{Canary, connect, free_port, installed, until};
 
 /// How much larger the canary may be after all that, in KiB. What a connection takes without optimisation is two
 /// or three times what it takes with it.
@@ -62,7 +61,6 @@ impl Everything {
         for event in self.canary.so_far(|event| event["transport"] == "tcp") {
             kinds.entry(peer(&event)).or_default().push(event["kind"].as_str().unwrap().to_owned());
         }
-        eprintln!("{:?} {what}", Instant::now());
         let mut missing = Vec::new();
         for (peer, sent) in peers {
             let kinds: Vec<&str> = kinds[&peer].iter().map(String::as_str).collect();
@@ -222,12 +220,128 @@ fn nonsense_halves_and_endless_lines_harm_nothing_and_are_seen() {
     everything.account("half a talk", &everything.send(&halves), true);
     let endless = |_: &Entry| [b'A', b' ', 0].map(|byte| vec![byte; 6 << 20]).to_vec();
     everything.account("an endless line", &everything.send(&endless), true);
-    for _ in 0..5 {
-        println!("{}", everything.canary.memory().saturating_sub(before));
-        everything.account("an endless line", &everything.send(&endless), true);
-    }
     let grown = everything.canary.memory().saturating_sub(before);
     println!("grown by {grown} KiB");
     assert!(grown < GROWTH, "grown by {grown} KiB");
+    everything.check();
+}
+
+#[test]
+fn datagrams_of_every_kind_are_seen() {
+    let everything = Everything::start();
+    for entry in ALL.iter().filter(|entry| entry.datagrams) {
+        let to = ("127.0.0.1", everything.ports[entry.name]);
+        for bytes in nonsense().iter().chain(&talks(entry)).filter(|bytes| bytes.len() < 60_000) {
+            let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+            socket.send_to(bytes, to).unwrap();
+            let own = socket.local_addr().unwrap().port();
+            let what = format!(
+                "{}: {} bytes: {}",
+                entry.name,
+                bytes.len(),
+                bytes[..bytes.len().min(60)].escape_ascii()
+            );
+            everything.canary.event(&what, |event| {
+                event["source"]["port"] == own
+                    && event["transport"] == "udp"
+                    && event["service"] == entry.name
+            });
+        }
+    }
+    everything.check();
+}
+
+/// A peer that stays: it says a little from time to time, or a lot without ever listening.
+struct Stays {
+    sent: Sent,
+    stream: TcpStream,
+    left: std::vec::IntoIter<u8>,
+}
+
+impl Stays {
+    fn with(entry: &'static Entry, port: u16, said: Vec<u8>) -> Self {
+        let stream = connect(port);
+        stream.set_nodelay(true).unwrap();
+        let sent =
+            Sent { service: entry.name, from: stream.local_addr().unwrap().port(), what: String::new() };
+        Self { sent, stream, left: said.into_iter() }
+    }
+
+    /// One more byte.
+    fn drip(&mut self) {
+        if let Some(byte) = self.left.next() {
+            // The service may have heard enough.
+            self.stream.write_all(&[byte]).ok();
+        }
+    }
+
+    /// As much as goes, without a look at the answers.
+    fn pour(&mut self) {
+        self.stream.set_nonblocking(true).unwrap();
+        let said: Vec<u8> = std::mem::take(&mut self.left).collect();
+        for _ in 0..20_000 {
+            match self.stream.write(&said) {
+                Ok(_) => {}
+                Err(_) => break,
+            }
+        }
+    }
+}
+
+#[test]
+fn slow_senders_and_deaf_ones_keep_nobody_from_being_served() {
+    let everything = Everything::start();
+    let each = |said: &dyn Fn(&'static Entry) -> Vec<u8>| {
+        everything.streams().map(|(entry, port)| Stays::with(entry, port, said(entry))).collect::<Vec<_>>()
+    };
+    let (mut slow, mut deaf) = (each(&said), each(&|entry| said(entry).repeat(20)));
+    let before = everything.canary.memory();
+    deaf.iter_mut().for_each(Stays::pour);
+    for _ in 0..40 {
+        slow.iter_mut().for_each(Stays::drip);
+    }
+    everything.check();
+    while slow.iter().any(|peer| peer.left.len() > 0) {
+        slow.iter_mut().for_each(Stays::drip);
+    }
+    let grown = everything.canary.memory().saturating_sub(before);
+    assert!(grown < GROWTH, "grown by {grown} KiB");
+    let sent: Vec<Sent> = slow.into_iter().chain(deaf).map(|peer| peer.sent).collect();
+    everything.account("a slow or deaf peer", &sent, true);
+    everything.check();
+}
+
+/// Lets this process open as many connections as it may.
+fn descriptors() -> u64 {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let most = getrlimit(Resource::Nofile).maximum;
+    setrlimit(Resource::Nofile, Rlimit { current: most, maximum: most }).unwrap();
+    most.unwrap_or(u64::MAX)
+}
+
+#[test]
+fn five_thousand_idle_connections_to_each_service_are_seen_and_cost_little() {
+    const PEERS: usize = 5_000;
+    if descriptors() < PEERS as u64 + 300 {
+        return println!("SKIPPED: fewer than {PEERS} descriptors");
+    }
+    let everything = Everything::start();
+    everything.check();
+    for (entry, port) in everything.streams() {
+        let of = |kind: &'static str| {
+            let kinds = |event: &Value| event["kind"] == kind && event["destination"]["port"] == port;
+            everything.canary.so_far(kinds).len()
+        };
+        let (opened, closed) = (of("connection.opened"), of("connection.closed"));
+        let before = everything.canary.memory();
+        let peers: Vec<TcpStream> = (0..PEERS).map(|_| connect(port)).collect();
+        until("all are seen", || of("connection.opened") >= opened + PEERS);
+        let grown = everything.canary.memory().saturating_sub(before);
+        println!("{}: {grown} KiB", entry.name);
+        assert!(grown < GROWTH, "{}: grown by {grown} KiB", entry.name);
+        everything.check();
+        drop(peers);
+        until("all have ended", || of("connection.closed") >= closed + PEERS);
+    }
     everything.check();
 }
