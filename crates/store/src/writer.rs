@@ -24,8 +24,8 @@ use crate::{
     tail::Lost,
 };
 
-/// Events in one commit: more would keep the first of them waiting for no gain.
-const MOST_EVENTS: usize = 2_048;
+/// Events in one commit: more would keep the first of them waiting for no gain, and take memory if they are large.
+const MOST_EVENTS: usize = 512;
 /// Cursors and the like wait this long for a commit to ride along with.
 const CHANGES_WAIT: Duration = Duration::from_millis(200);
 /// While writing fails, the next attempt.
