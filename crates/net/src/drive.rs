@@ -257,8 +257,14 @@ impl<T: Io> Driver<'_, T> {
                 self.unfinished().await;
                 return Ended { why: "reset", flow: Flow::Close };
             }
-            Halted::Spent(_) => return Ended { why: "over quota", flow: Flow::Close },
-            Halted::Tls(_) => return Ended { why: "TLS broke", flow: Flow::Close },
+            Halted::Spent(_) => {
+                self.unfinished().await;
+                return Ended { why: "over quota", flow: Flow::Close };
+            }
+            Halted::Tls(_) => {
+                self.unfinished().await;
+                return Ended { why: "TLS broke", flow: Flow::Close };
+            }
             Halted::Expired(timeout) => timeout,
         };
         self.unfinished().await;

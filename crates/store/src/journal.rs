@@ -2,6 +2,7 @@
 
 use haldane_core::{Health, Journal, Page, Wants};
 use rusqlite::params;
+use tokio::runtime::{Handle, RuntimeFlavor};
 
 use crate::{
     now, row,
@@ -20,7 +21,7 @@ impl Journal for Shared {
         };
         match page {
             Some(page) => Ok(page),
-            None => self.on_disk(cursor, stored, most, wants).map_err(|error| error.to_string()),
+            None => aside(|| self.on_disk(cursor, stored, most, wants)).map_err(|error| error.to_string()),
         }
     }
 
@@ -42,6 +43,14 @@ impl Journal for Shared {
 
     fn health(&self, sink: &str, health: &Health) {
         self.change(|changes| _ = changes.healths.insert(sink.to_owned(), health.clone()));
+    }
+}
+
+/// Reads from the disk without holding up the sessions that share the caller's thread.
+fn aside<R>(read: impl FnOnce() -> R) -> R {
+    match Handle::try_current().map(|runtime| runtime.runtime_flavor()) {
+        Ok(RuntimeFlavor::MultiThread) => tokio::task::block_in_place(read),
+        _ => read(),
     }
 }
 

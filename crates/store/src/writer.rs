@@ -126,16 +126,21 @@ impl Writer {
         if let Ok(batch) = self.queue.try_recv() {
             return Some(batch);
         }
-        let nudge = self.held_back.map(|(_, next)| next);
-        let due =
-            [self.failing, self.changes_due, nudge, Some(self.retention.due())].into_iter().flatten().min();
-        let due = due.unwrap_or_else(Instant::now);
+        let due = self.due();
         tokio::select! {
             biased;
             batch = self.queue.recv() => batch,
             () = self.shared.wake.notified() => None,
             () = tokio::time::sleep_until(due) => None,
         }
+    }
+
+    /// The next turn comes then at the latest. While writing fails, nothing is deleted, so that is not waited for.
+    fn due(&self) -> Instant {
+        let nudge = self.held_back.map(|(_, next)| next);
+        let retention = self.failing.is_none().then(|| self.retention.due());
+        let due = [self.failing, self.changes_due, nudge, retention].into_iter().flatten().min();
+        due.unwrap_or_else(Instant::now)
     }
 
     fn turn(&mut self, first: Option<Batch>) {

@@ -66,7 +66,7 @@ pub const SERVICES: &[Service] = &[
         client: Client::Paramiko,
         logtype: 4002,
         peer: true,
-        settings: "fail_delay = 0\n",
+        settings: "login_delay = 0\n",
     },
     Service { name: "mysql", client: Client::Ours(mysql), logtype: 8001, peer: true, settings: "" },
     Service { name: "redis", client: Client::Ours(redis), logtype: 17001, peer: true, settings: "" },

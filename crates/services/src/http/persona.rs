@@ -305,7 +305,7 @@ impl Persona {
     }
 
     fn apache_page(&self, status: u16, about: &Circumstances<'_>) -> String {
-        // Names of that kind end with 2.4.66 at the latest.
+        // 2.4.62 still has the older name of the document type, the recorded 2.4.71 the newer.
         let doctype = match self.at_least((2, 4, 66)) {
             true => "-//W3C//DTD HTML 4.01//EN\" \"http://www.w3.org/TR/html4/strict.dtd\"",
             false => "-//IETF//DTD HTML 2.0//EN\"",

@@ -1,8 +1,11 @@
 //! Whole conversations whose answers hold dates, or pages too long for a transcript.
 
-use std::{io::Read, time::SystemTime};
+use std::{
+    io::Read,
+    time::{Duration, SystemTime},
+};
 
-use haldane_core::{Cx, Effects, Entry, Login, Secret, Severity, Sighting, Value};
+use haldane_core::{Cx, Effects, Entry, Input, Login, Secret, Severity, Sighting, Timeout, Value};
 
 use super::Http;
 use crate::replay::{Counting, Ending, Outcome, build, peer, talk};
@@ -220,4 +223,59 @@ fn plain_http_on_a_tls_port_is_explained_and_kept() {
     assert!(
         old.starts_with("<!DOCTYPE HTML PUBLIC \"-//IETF//DTD HTML 2.0//EN\">\n<html><head>\n<title>400")
     );
+}
+
+#[test]
+fn a_bare_line_feed_ends_a_line_for_old_servers_only() {
+    for (banner, status) in
+        [("Apache/2.4.71 (Debian)", "400"), ("Apache/2.2.22", "404"), ("nginx/1.22.1", "404")]
+    {
+        let banner = format!("banner = \"{banner}\"");
+        for sent in ["GET /x HTTP/1.0\n\n", "GET /x HTTP/1.0\r\nA: b\n\r\n"] {
+            let reply = served(&[&banner], sent).reply;
+            assert_eq!(&reply[9..12], status.as_bytes(), "{banner} {sent:?}");
+        }
+    }
+}
+
+#[test]
+fn whoever_expects_to_be_told_to_go_on_is_told_unless_the_answer_is_known() {
+    let head = |path: &str| {
+        format!("POST {path} HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\n")
+    };
+    let page = served(&[], &head("/index.html"));
+    assert_eq!((page.reply.as_slice(), page.seen.len()), (&b"HTTP/1.1 100 Continue\r\n\r\n"[..], 0));
+    let root = served(&[], &head("/"));
+    let text = String::from_utf8(root.reply).unwrap();
+    assert!(text.starts_with("HTTP/1.1 302 Found\r\n") && text.contains("\r\nConnection: close\r\n"));
+    assert_eq!((root.seen.len(), root.ending), (1, Ending::Close));
+    let odd = "GET / HTTP/1.1\r\nHost: a\r\nExpect: a<b\r\n\r\n";
+    let text = String::from_utf8(served(&[], odd).reply).unwrap();
+    assert!(text.starts_with("HTTP/1.1 417 ") && text.contains("Expect: a&lt;b\n"));
+}
+
+#[test]
+fn a_slow_header_is_told_so_and_silence_between_requests_is_short() {
+    let service = build(&ROW, &[]).unwrap().stream.unwrap();
+    let peer = peer();
+    let mut session = service.open(&peer);
+    let mut step = |text: &[u8], second: u64| {
+        let (mut effects, mut random) = (Effects::default(), Counting::default());
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(second);
+        let mut cx = Cx::new(&peer, now, None, &mut random, &mut effects);
+        match text {
+            b"" => session.timeout(Timeout::Idle, &mut cx),
+            text => drop(session.step(&mut Input::stream(text), &mut cx)),
+        }
+        (effects.reply, session.patience())
+    };
+    assert_eq!(step(b"GET /x HTTP/1.1\r\n", 0).1, None);
+    step(b"Host: a\r\n", 0);
+    assert_eq!(step(b"\r\n", 0).1, Some(Duration::from_secs(5)));
+    assert_eq!(step(b"", 5).0, b"");
+    step(b"GET /x HTTP/1.1\r\n", 6);
+    assert!(step(b"A: b\r\n", 45).0.is_empty());
+    assert!(step(b"A: b\r\n", 47).0.starts_with(b"HTTP/1.1 408 Request Timeout\r\n"));
+    step(b"GET /x HTTP/1.1\r\n", 50);
+    assert!(step(b"", 70).0.starts_with(b"HTTP/1.1 408 Request Timeout\r\n"));
 }

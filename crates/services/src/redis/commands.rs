@@ -448,3 +448,23 @@ pub(super) static COMMANDS: &[Command] = &[
     row("zunion", -3, (6, 2)),
     row("zunionstore", -4, (2, 0)),
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sorted(table: &[Command]) -> bool {
+        table.is_sorted_by(|a, b| a.name < b.name)
+    }
+
+    #[test]
+    fn the_table_can_be_searched() {
+        assert!(sorted(COMMANDS));
+        for command in COMMANDS {
+            assert!(sorted(command.within), "{}", command.name);
+        }
+        for (name, _, _) in EARLIER {
+            assert!(COMMANDS.iter().any(|command| command.name == *name), "{name}");
+        }
+    }
+}

@@ -381,3 +381,84 @@ fn single_quoted<'a>(mut rest: &'a [u8], word: &mut Vec<u8>) -> Option<&'a [u8]>
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMITS: Unauthenticated = Some((10, 16_384));
+
+    fn read(bytes: &[u8]) -> (Result<Message, Halt>, usize) {
+        let mut input = Input::stream(bytes);
+        (begin(&mut input, LIMITS), input.consumed())
+    }
+
+    #[test]
+    fn a_line_may_be_64_kib_long_and_no_longer() {
+        let line = vec![b'A'; LINE];
+        assert_eq!(read(&line).0, Err(Halt::Need(LINE + 1)));
+        let whole = [line.as_slice(), b"\n"].concat();
+        assert_eq!(read(&whole), (Ok(Message::Inline(line.clone())), LINE + 1));
+        let long = vec![b'A'; LINE + 1];
+        assert!(matches!(read(&long).0, Ok(Message::Broken(Broken::InlineLength, _))));
+    }
+
+    #[test]
+    fn headers_without_an_end_are_bounded_too() {
+        let count = [b"*".as_slice(), &vec![b'1'; LINE]].concat();
+        assert!(matches!(read(&count).0, Ok(Message::Broken(Broken::CountLength, _))));
+        let length = [b"$".as_slice(), &vec![b'1'; LINE]].concat();
+        let next = Multibulk::new(1).next(&mut Input::stream(&length), LIMITS);
+        assert!(matches!(next, Ok(Message::Broken(Broken::BulkLength, _))));
+    }
+
+    #[test]
+    fn long_words_are_consumed_in_pieces_and_kept_up_to_a_bound() {
+        let mut reading = Multibulk::new(2);
+        let text = vec![b'x'; 100_000];
+        let bytes = [b"$3\r\nSET\r\n$100000\r\n".as_slice(), &text, b"\r\n"].concat();
+        let mut rest = bytes.as_slice();
+        let mut complete = false;
+        while !rest.is_empty() {
+            assert!(!complete);
+            let mut input = Input::stream(rest.get(..1500).unwrap_or(rest));
+            let Ok(Message::Bulk(piece)) = reading.next(&mut input, None) else { panic!("not a piece") };
+            complete = reading.add(piece);
+            rest = &rest[input.consumed()..];
+        }
+        assert!(complete);
+        assert_eq!(reading.words, [b"SET".to_vec(), vec![b'x'; Untrusted::MAX]]);
+    }
+
+    #[test]
+    fn one_command_keeps_no_more_than_its_room() {
+        let mut reading = Multibulk::new(5000);
+        for _ in 0..5000 {
+            reading.add(Piece { bytes: vec![b'x'; 4000], left: 0, first: true });
+        }
+        assert_eq!(reading.words.iter().map(Vec::len).sum::<usize>(), KEPT);
+        assert_eq!(reading.words.len() + reading.dropped, 5000);
+    }
+
+    #[test]
+    fn lines_are_split_as_redis_splits_them() {
+        let split = |text: &str| split(text.as_bytes());
+        let words =
+            |words: &[&str]| Some(words.iter().map(|word| word.as_bytes().to_vec()).collect::<Vec<_>>());
+        assert_eq!(split("  a\t'b c' \"d\\x41\\n\" "), words(&["a", "b c", "dA\n"]));
+        assert_eq!(split("a'b c'"), words(&["ab c"]));
+        assert_eq!(split(r"'it\'s' \x41"), words(&["it's", r"\x41"]));
+        assert_eq!(split("\"\" ''"), words(&["", ""]));
+        assert_eq!(split("'a'b"), None);
+        assert_eq!(split("\"a"), None);
+    }
+
+    #[test]
+    fn numbers_have_one_spelling() {
+        assert_eq!(integer(b"0"), Some(0));
+        assert_eq!(integer(b"-1"), Some(-1));
+        for wrong in ["", "-", "+1", "01", " 1", "1 ", "-0", "99999999999999999999"] {
+            assert_eq!(integer(wrong.as_bytes()), None, "{wrong}");
+        }
+    }
+}

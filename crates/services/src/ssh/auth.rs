@@ -167,7 +167,7 @@ impl Connection {
             return Flow::Close;
         }
         match name {
-            "password" if offered => self.fail_delay(cx),
+            "password" if offered => self.login_delay(cx),
             "keyboard-interactive" if offered => {
                 login.prompted = true;
                 let mut payload = vec![message::INFO_REQUEST];
@@ -185,8 +185,8 @@ impl Connection {
     }
 
     /// Takes about as long as PAM: a quarter more or less.
-    fn fail_delay(&self, cx: &mut Cx<'_>) {
-        let delay = self.server.fail_delay;
+    fn login_delay(&self, cx: &mut Cx<'_>) {
+        let delay = self.server.login_delay;
         let [chance] = cx.random();
         let share = 192_u32.saturating_add(u32::from(chance) / 2);
         cx.pause(delay.saturating_mul(share).checked_div(256).unwrap_or(delay));
@@ -222,7 +222,7 @@ impl Connection {
         if !intact || !input.is_empty() {
             return Flow::Close;
         }
-        self.fail_delay(cx);
+        self.login_delay(cx);
         self.refuse(login, true, cx)
     }
 

@@ -92,7 +92,7 @@ struct Server {
     methods: String,
     max_auth_tries: u64,
     grace: Duration,
-    fail_delay: Duration,
+    login_delay: Duration,
 }
 
 impl Server {
@@ -143,8 +143,8 @@ impl Protocol for Ssh {
         if grace.is_zero() || grace > Duration::from_secs(3600) {
             section.invalid("login_grace_time", "expected a time from \"1s\" to \"1h\"");
         }
-        let fail_delay = section.duration(
-            "fail_delay",
+        let login_delay = section.duration(
+            "login_delay",
             Duration::from_secs(2),
             "Time for a wrong password, about: a quarter more or less, as PAM takes.",
         );
@@ -156,7 +156,7 @@ impl Protocol for Ssh {
             });
         let banner = (!banner.is_empty())
             .then(|| format!("{}\r\n", banner.replace("\\r", "\r").replace("\\n", "\n")).into_bytes());
-        let server = Server { version, release, keys, banner, methods, max_auth_tries, grace, fail_delay };
+        let server = Server { version, release, keys, banner, methods, max_auth_tries, grace, login_delay };
         Self { server: Arc::new(server), sessions: AtomicU64::new(0) }
     }
 

@@ -31,7 +31,7 @@ pub static LOGIN: Kind = Kind::new(6001, "telnet.login", Class::Login, Severity:
     .compat(&[Compat::USERNAME, Compat::PASSWORD]);
 /// Somebody connected; only if configured.
 pub static CONNECTION: Kind =
-    Kind::new(6002, "telnet.connection", Class::Connection, Severity::Info, "Telnet connection").compat(&[]);
+    Kind::new(6002, "telnet.connection", Class::Connection, Severity::Low, "Telnet connection").compat(&[]);
 /// A name that login(1) would take for an option.
 pub static EXPLOIT: Kind = Kind::new(
     30201,
@@ -424,6 +424,11 @@ impl Terminal {
             cx.reply(persona.given_up);
             return Flow::Close;
         }
+        if self.facts.as_ref().is_some_and(|facts| facts.began_with_linemode()) {
+            // hydra mixes up the names that follow a second "login:" on one connection, and what it meant to try
+            // is lost. On a new connection it goes on with the next.
+            return Flow::Close;
+        }
         cx.reply(&server.prompt);
         Flow::Continue
     }
@@ -440,8 +445,10 @@ impl Terminal {
     }
 
     fn take_name(&mut self) -> Untrusted {
-        // What was erased from a name does not matter: it is shown as it was meant.
-        self.typed = None;
+        if let Some(typed) = self.typed.take() {
+            let facts = self.facts();
+            (facts.typed_name, facts.fresh) = (Some(typed), true);
+        }
         Untrusted::new(std::mem::take(&mut self.line))
     }
 

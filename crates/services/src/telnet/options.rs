@@ -257,6 +257,8 @@ pub(super) struct Facts {
     display: Option<Untrusted>,
     window: Option<String>,
     environment: BTreeMap<String, Value>,
+    /// A name as it was typed, before it was edited.
+    pub(super) typed_name: Option<Vec<u8>>,
     /// Not reported yet.
     pub(super) fresh: bool,
 }
@@ -268,6 +270,11 @@ impl Facts {
             self.words.push((verb, option));
             self.fresh = true;
         }
+    }
+
+    /// Whether the client began by offering LINEMODE, unasked: hydra does.
+    pub(super) fn began_with_linemode(&self) -> bool {
+        self.words.first() == Some(&(WILL, LINEMODE))
     }
 
     /// Reads a subnegotiation (the option and what follows). The value of `USER` if it is an option for
@@ -330,6 +337,10 @@ impl Facts {
     /// Adds them to a sighting.
     pub(super) fn tell(&mut self, seen: Sighting) -> Sighting {
         self.fresh = false;
+        let seen = match self.typed_name.take() {
+            Some(typed) => seen.with("typed_username", typed),
+            None => seen,
+        };
         let named = |verb: &u8| match *verb {
             WILL => "WILL",
             WONT => "WONT",

@@ -274,3 +274,13 @@ fn a_clock_before_1970_is_no_problem() {
         assert_eq!(row::time(row::micros(at)), at);
     }
 }
+
+#[test]
+fn a_full_disk_does_not_make_the_writer_turn_without_a_pause() {
+    let mut store = ByHand::new();
+    store.fill_disk();
+    store.put(vec![big()]);
+    store.writer.retention = Retention::new(Duration::from_secs(60), 1 << 30);
+    assert!(store.writer.retention.due() <= Instant::now());
+    assert!(store.writer.due() > Instant::now(), "nothing is due at once");
+}

@@ -132,7 +132,7 @@ fn a_key_is_recorded_with_its_fingerprint_and_as_a_line() {
 
 #[test]
 fn answers_to_a_question_are_passwords() {
-    let mut client = Client::ready(&["methods = \"keyboard-interactive\"", "fail_delay = \"1s\""]);
+    let mut client = Client::ready(&["methods = \"keyboard-interactive\"", "login_delay = \"1s\""]);
     let question = client.request("root", "keyboard-interactive", &[0; 8]);
     assert_eq!(question[0][0], message::INFO_REQUEST);
     let mut answer = vec![message::INFO_RESPONSE, 0, 0, 0, 1];
