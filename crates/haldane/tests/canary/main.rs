@@ -23,6 +23,8 @@ mod clients_web;
 mod compat;
 mod faults;
 mod fixture;
+mod input;
 mod lifecycle;
 mod operator;
+mod privileges;
 mod receivers;
