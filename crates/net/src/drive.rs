@@ -33,7 +33,7 @@ impl std::fmt::Debug for Served {
     }
 }
 
-/// A client that speaks first mostly does so at once: its connection and its first message are recorded together.
+/// A client that speaks first mostly does so at once: what is seen of it tells that it connected, too.
 const GATHER: Duration = Duration::from_millis(20);
 
 /// How a conversation ended.
@@ -109,6 +109,7 @@ pub async fn drive<T: Io>(
         .with("bytes_in", received)
         .with("bytes_out", sent)
         .with("milliseconds", u64::try_from(lasted.as_millis()).unwrap_or(u64::MAX));
+    reporter.release().await;
     reporter.report(vec![closed]).await;
 }
 
@@ -148,7 +149,7 @@ impl<T: Io> Driver<'_, T> {
             }
             let patience = self.session.patience();
             let received = self.conn.receive_within(&mut self.inbox, patience);
-            let received = if self.reporter.holds() {
+            let received = if self.reporter.keeps_opening() {
                 match timeout(GATHER, received).await {
                     Ok(received) => received,
                     Err(_) => {

@@ -215,7 +215,7 @@ async fn session(
         }
     }
     let mut reporter = Reporter::new(events, listening.name, peer);
-    reporter.hold(vec![Sighting::of(&OPENED)]);
+    reporter.opened(Sighting::of(&OPENED));
     // Boxed apart, so that the task of a connection is not as large as all its states side by side.
     Box::pin(drive(Conn::new(stream, listening.limits), &listening.served, reporter, stop)).await;
 }

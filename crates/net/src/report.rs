@@ -18,6 +18,8 @@ pub struct Reporter {
     session: Uuid,
     peer: Peer,
     tls: Option<Arc<TlsFacts>>,
+    /// Boxed: most of a connection's life, there is none.
+    opening: Option<Box<Event>>,
     held: Vec<Event>,
 }
 
@@ -28,7 +30,7 @@ const LONGEST_WAIT: Duration = Duration::from_secs(2);
 impl Reporter {
     /// Made by the listener, one for each session.
     pub fn new(events: mpsc::Sender<Batch>, service: &'static str, peer: Peer) -> Self {
-        Self { events, service, session: id(now()), peer, tls: None, held: Vec::new() }
+        Self { events, service, session: id(now()), peer, tls: None, opening: None, held: Vec::new() }
     }
 
     /// Who is at the other end.
@@ -56,20 +58,30 @@ impl Reporter {
         self.tls.as_deref()
     }
 
-    /// Keeps sightings, stamped now, until the next are reported: one trip to the store instead of two.
+    /// Keeps the opening of a connection, stamped now. If something is seen of it before [`Self::release`], that
+    /// tells of the connection, too, and the opening is not an event of its own.
+    pub fn opened(&mut self, seen: Sighting) {
+        self.opening = self.stamp(vec![seen]).pop().map(Box::new);
+    }
+
+    /// Whether the opening is kept.
+    pub fn keeps_opening(&self) -> bool {
+        self.opening.is_some()
+    }
+
+    /// Keeps sightings, stamped now, until the next are reported.
     pub fn hold(&mut self, seen: Vec<Sighting>) {
-        let events = self.stamp(seen);
-        self.held.extend(events);
+        if !seen.is_empty() {
+            self.opening = None;
+            let events = self.stamp(seen);
+            self.held.extend(events);
+        }
     }
 
-    /// Whether something is held.
-    pub fn holds(&self) -> bool {
-        !self.held.is_empty()
-    }
-
-    /// Hands what is held to the store.
+    /// Hands what is kept to the store.
     pub async fn release(&mut self) {
-        if self.holds() {
+        self.held.extend(self.opening.take().map(|opening| *opening));
+        if !self.held.is_empty() {
             self.hand_over(None).await;
         }
     }
