@@ -4,7 +4,7 @@ use std::{
     any::Any,
     future::{Future, poll_fn},
     panic::{AssertUnwindSafe, catch_unwind},
-    pin::pin,
+    pin::{Pin, pin},
     task::Poll,
     time::Duration,
 };
@@ -70,15 +70,18 @@ pub async fn drive<T: Io>(
         let begun = Driver { session, conn: &mut conn, served, reporter: &mut reporter, inbox: Vec::new() };
         driver.insert(begun).talk().await
     };
-    let ended = tokio::select! {
-        biased;
-        ended = unwinding(talk) => Some(ended),
-        () = stop.cancelled() => None,
+    let ended = {
+        let talk = pin!(talk);
+        tokio::select! {
+            biased;
+            ended = unwinding(talk) => Some(ended),
+            () = stop.cancelled() => None,
+        }
     };
     let ended = match (ended, &mut driver) {
         (Some(ended), _) => ended,
         // What the session knows and has not told yet is evidence.
-        (None, Some(driver)) => unwinding(driver.unfinished()).await.map(|()| SHUTDOWN),
+        (None, Some(driver)) => unwinding(pin!(driver.unfinished())).await.map(|()| SHUTDOWN),
         (None, None) => Ok(SHUTDOWN),
     };
     let ended = ended.unwrap_or_else(|panic| {
@@ -328,15 +331,15 @@ fn tls_failed(why: &str, early: &[u8]) -> Sighting {
     Sighting::of(&TLS_FAILED).with("why", why).with("excerpt", excerpt)
 }
 
-/// Runs a future so that a panic in it is a value.
-async fn unwinding<R>(future: impl Future<Output = R>) -> Result<R, Box<dyn Any + Send>> {
-    let mut future = pin!(future);
-    poll_fn(|cx| match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))) {
+/// Runs a future so that a panic in it is a value. Pinned by the caller: a task that holds it holds it once.
+fn unwinding<R>(
+    mut future: Pin<&mut impl Future<Output = R>>,
+) -> impl Future<Output = Result<R, Box<dyn Any + Send>>> {
+    poll_fn(move |cx| match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))) {
         Ok(Poll::Pending) => Poll::Pending,
         Ok(Poll::Ready(result)) => Poll::Ready(Ok(result)),
         Err(panic) => Poll::Ready(Err(panic)),
     })
-    .await
 }
 
 fn panic_text(panic: &Box<dyn Any + Send>) -> &str {

@@ -25,7 +25,7 @@ use crate::{
 };
 
 /// Events in one commit: more would keep the first of them waiting for no gain, and take memory if they are large.
-const MOST_EVENTS: usize = 512;
+const MOST_EVENTS: usize = 128;
 /// Cursors and the like wait this long for a commit to ride along with.
 const CHANGES_WAIT: Duration = Duration::from_millis(200);
 /// While writing fails, the next attempt.
