@@ -42,7 +42,7 @@ impl std::fmt::Debug for Served {
     }
 }
 
-/// A client that speaks first mostly does so at once: its connection and its first message are recorded together.
+/// A client that speaks first mostly does so at once: what is seen of it tells that it connected, too.
 const GATHER: Duration = Duration::from_millis(20);
 
 /// Bytes of a malformed message that are kept.
@@ -95,6 +95,7 @@ pub async fn drive<T: Io>(
         .with("bytes_in", received)
         .with("bytes_out", sent)
         .with("milliseconds", u64::try_from(lasted.as_millis()).unwrap_or(u64::MAX));
+    reporter.release().await;
     reporter.report(vec![closed]).await;
 }
 

@@ -51,7 +51,8 @@ impl Reporter {
         self.tls.as_deref()
     }
 
-    /// Keeps a sighting, stamped now, until the next is reported: one trip to the store instead of two.
+    /// Keeps the opening of a connection, stamped now. If something is seen of it before [`Self::release`], that
+    /// tells of the connection, too, and the opening is not an event of its own.
     pub fn hold(&mut self, seen: Sighting) {
         self.held = self.stamp(vec![seen]);
     }
@@ -63,21 +64,24 @@ impl Reporter {
 
     /// Hands what is held to the store.
     pub async fn release(&mut self) {
-        if self.holds() {
-            self.report(Vec::new()).await;
+        let held = std::mem::take(&mut self.held);
+        if !held.is_empty() {
+            self.events.send(Batch { events: held, recorded: None }).await.ok();
         }
     }
 
     /// Hands sightings to the store. A full queue slows this peer down; nothing is lost.
     pub async fn report(&mut self, seen: Vec<Sighting>) {
-        let events = self.with_held(seen);
+        self.held = Vec::new();
+        let events = self.stamp(seen);
         // The store outlives every session; if it is gone we are exiting.
         self.events.send(Batch { events, recorded: None }).await.ok();
     }
 
     /// The same, and waits until they are stored: what the peer is told next may tell it that it was seen.
     pub async fn record(&mut self, seen: Vec<Sighting>) {
-        let events = self.with_held(seen);
+        self.held = Vec::new();
+        let events = self.stamp(seen);
         let (done, recorded) = oneshot::channel();
         let recorded_call = move || {
             // Nobody waits any more if it took too long.
@@ -87,12 +91,6 @@ impl Reporter {
         if self.events.send(batch).await.is_ok() {
             tokio::time::timeout(LONGEST_WAIT, recorded).await.ok();
         }
-    }
-
-    fn with_held(&mut self, seen: Vec<Sighting>) -> Vec<Event> {
-        let mut events = std::mem::take(&mut self.held);
-        events.extend(self.stamp(seen));
-        events
     }
 
     fn stamp(&self, seen: Vec<Sighting>) -> Vec<Event> {

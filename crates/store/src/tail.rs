@@ -139,7 +139,9 @@ impl Tail {
         }
         let from = self.records.partition_point(|(record, _)| record.seq <= cursor);
         let mut bytes = 0_usize;
-        for (record, weight) in self.records.range(from..).take_while(|(record, _)| record.seq <= self.visible) {
+        for (record, weight) in
+            self.records.range(from..).take_while(|(record, _)| record.seq <= self.visible)
+        {
             let full = page.records.len() >= most || bytes >= PAGE_BYTES;
             if full || !admit(&mut page, record.clone(), wants, now) {
                 break;
