@@ -42,7 +42,7 @@ use crate::{shared::Shared, writer::Writer};
 
 /// Batches that may wait for the writer. One commit takes what waits, so this many are a few milliseconds of
 /// work; whoever brings more waits, and with him his peer, not the others'. An event may be of some ten kilobytes.
-pub const QUEUE: usize = 256;
+pub const QUEUE: usize = 128;
 
 /// A record whose honey-credential is being verified holds back what follows for this long.
 pub const HOLD_BACK: Duration = Duration::from_secs(2);
