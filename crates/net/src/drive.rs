@@ -58,45 +58,53 @@ const HUNG_UP: Ended = Ended { why: "hung up", flow: Flow::Close };
 const SHUTDOWN: Ended = Ended { why: "shutdown", flow: Flow::Close };
 
 /// Talks until either side has had enough; reports the end, last of all.
-pub async fn drive<T: Io>(
+#[expect(
+    clippy::manual_async_fn,
+    reason = "an async fn holds its arguments twice: as they came, and as they are used"
+)]
+pub fn drive<T: Io>(
     mut conn: Conn<T>,
     served: &Served,
     mut reporter: Reporter,
     stop: CancellationToken,
-) {
-    let mut driver = None;
-    let talk = async {
-        let session = served.protocol.open(reporter.peer());
-        let begun = Driver { session, conn: &mut conn, served, reporter: &mut reporter, inbox: Vec::new() };
-        driver.insert(begun).talk().await
-    };
-    let ended = {
-        let talk = pin!(talk);
-        tokio::select! {
-            biased;
-            ended = unwinding(talk) => Some(ended),
-            () = stop.cancelled() => None,
-        }
-    };
-    let ended = match (ended, &mut driver) {
-        (Some(ended), _) => ended,
-        // What the session knows and has not told yet is evidence.
-        (None, Some(driver)) => unwinding(pin!(driver.unfinished())).await.map(|()| SHUTDOWN),
-        (None, None) => Ok(SHUTDOWN),
-    };
-    let ended = ended.unwrap_or_else(|panic| {
+) -> impl Future<Output = ()> {
+    async move {
+        let mut driver = None;
+        let talk = async {
+            let session = served.protocol.open(reporter.peer());
+            let begun =
+                Driver { session, conn: &mut conn, served, reporter: &mut reporter, inbox: Vec::new() };
+            driver.insert(begun).talk().await
+        };
+        let ended = {
+            let talk = pin!(talk);
+            tokio::select! {
+                biased;
+                ended = unwinding(talk) => Some(ended),
+                () = stop.cancelled() => None,
+            }
+        };
+        let ended = match (ended, &mut driver) {
+            (Some(ended), _) => ended,
+            // What the session knows and has not told yet is evidence.
+            (None, Some(driver)) => unwinding(pin!(driver.unfinished())).await.map(|()| SHUTDOWN),
+            (None, None) => Ok(SHUTDOWN),
+        };
+        let ended = ended.unwrap_or_else(|panic| {
         error!(session = %reporter.session(), panic = panic_text(&panic), "a session failed: this is a bug");
         Ended { why: "bug", flow: Flow::Close }
     });
-    let lasted = conn.age();
-    let (received, sent) = if ended.flow == Flow::Reset { conn.reset() } else { conn.close().await };
-    let closed = Sighting::of(&CLOSED)
-        .with("why", ended.why)
-        .with("bytes_in", received)
-        .with("bytes_out", sent)
-        .with("milliseconds", u64::try_from(lasted.as_millis()).unwrap_or(u64::MAX));
-    reporter.release().await;
-    reporter.report(vec![closed]).await;
+        let lasted = conn.age();
+        let (received, sent) =
+            if ended.flow == Flow::Reset { conn.reset() } else { Box::pin(conn.close()).await };
+        let closed = Sighting::of(&CLOSED)
+            .with("why", ended.why)
+            .with("bytes_in", received)
+            .with("bytes_out", sent)
+            .with("milliseconds", u64::try_from(lasted.as_millis()).unwrap_or(u64::MAX));
+        reporter.release().await;
+        reporter.report(vec![closed]).await;
+    }
 }
 
 struct Driver<'a, T> {
@@ -107,10 +115,12 @@ struct Driver<'a, T> {
     inbox: Vec<u8>,
 }
 
+/// What happens once in a conversation, or never, is boxed where it is awaited: an idle connection is as large as the
+/// largest of what it may await.
 impl<T: Io> Driver<'_, T> {
     async fn talk(&mut self) -> Ended {
         if self.served.tls == TlsUse::Always
-            && let Err(ended) = self.start_tls().await
+            && let Err(ended) = Box::pin(self.start_tls()).await
         {
             return ended;
         }
@@ -119,7 +129,7 @@ impl<T: Io> Driver<'_, T> {
             self.reporter.release().await;
         }
         if let Err(halted) = self.carry_out(effects).await {
-            return self.halted(halted).await;
+            return Box::pin(self.halted(halted)).await;
         }
         loop {
             let ended = self.messages().await;
@@ -140,7 +150,7 @@ impl<T: Io> Driver<'_, T> {
                 received.await
             };
             if let Err(halted) = received {
-                return self.halted(halted).await;
+                return Box::pin(self.halted(halted)).await;
             }
         }
     }
@@ -159,8 +169,8 @@ impl<T: Io> Driver<'_, T> {
                 Ok(_) if consumed == 0 => return Some(Ended { why: "bug", flow: Flow::Close }),
                 Ok(flow) => flow,
                 Err(Halt::Need(n)) if n <= frame => return None,
-                Err(Halt::Need(_)) => return Some(self.malformed("message too large").await),
-                Err(Halt::Malformed(why)) => return Some(self.malformed(why).await),
+                Err(Halt::Need(_)) => return Some(Box::pin(self.malformed("message too large")).await),
+                Err(Halt::Malformed(why)) => return Some(Box::pin(self.malformed(why)).await),
             };
             if consumed == self.inbox.len() {
                 // An idle connection holds no inbox.
@@ -169,14 +179,14 @@ impl<T: Io> Driver<'_, T> {
                 self.inbox.drain(..consumed);
             }
             if let Err(halted) = self.carry_out(effects).await {
-                return Some(self.halted(halted).await);
+                return Some(Box::pin(self.halted(halted)).await);
             }
             match flow {
                 Flow::Continue => {}
                 Flow::Close | Flow::Reset => return Some(Ended { why: "served", flow }),
                 Flow::Leave => return Some(self.leave().await),
                 Flow::StartTls => {
-                    if let Err(ended) = self.start_tls().await {
+                    if let Err(ended) = Box::pin(self.start_tls()).await {
                         return Some(ended);
                     }
                 }
@@ -203,7 +213,7 @@ impl<T: Io> Driver<'_, T> {
         if self.inbox.is_empty()
             && let Err(halted) = self.conn.receive(&mut self.inbox).await
         {
-            return Err(self.halted(halted).await);
+            return Err(Box::pin(self.halted(halted)).await);
         }
         let early = std::mem::take(&mut self.inbox);
         // 22: a handshake record (RFC 8446, section 5.1). 0x80: a hello in the form of SSL 2.

@@ -22,6 +22,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     Admission, Conn, Reporter,
+    admission::Permit,
     drive::{Served, drive},
     kinds::{OPENED, PROXY, TURNED},
     proxy,
@@ -147,11 +148,8 @@ pub async fn serve(
                 continue;
             }
         };
-        let (listening, events, stop) = (Arc::clone(&listening), events.clone(), stop.clone());
-        sessions.spawn(async move {
-            let _permit = permit;
-            session(stream, peer, proxied, &listening, events, stop).await;
-        });
+        let ground = (Arc::clone(&listening), events.clone(), stop.clone());
+        sessions.spawn(session(stream, peer, proxied, permit, ground));
     }
     turned.flush(&listening, &events).await;
     socket
@@ -159,42 +157,48 @@ pub async fn serve(
 
 const BACKOFF: Duration = Duration::from_millis(5);
 
-async fn session(
+#[expect(
+    clippy::manual_async_fn,
+    reason = "an async fn holds its arguments twice: as they came, and as they are used"
+)]
+fn session(
     mut stream: TcpStream,
     mut peer: Peer,
     proxied: bool,
-    listening: &Listening,
-    events: mpsc::Sender<Batch>,
-    stop: CancellationToken,
-) {
-    stream.set_nodelay(true).ok();
-    if let Some(keepalive) = listening.limits.keepalive {
-        let options = TcpKeepalive::new()
-            .with_time(keepalive.idle)
-            .with_interval(keepalive.interval)
-            .with_retries(keepalive.probes);
-        SockRef::from(&stream).set_tcp_keepalive(&options).ok();
-    }
-    if proxied {
-        match timeout(PROXY_PATIENCE, proxy_header(&mut stream)).await {
-            Ok(Ok(None)) => {}
-            Ok(Ok(Some((remote, local)))) => {
-                let via = Some(peer.remote);
-                peer = Peer { via, ..Peer::new(remote, local, Transport::Tcp) };
-            }
-            failed => {
-                let excerpt =
-                    failed.map_or_else(|_| Untrusted::default(), |read| read.err().unwrap_or_default());
-                let seen = Sighting::of(&PROXY).with("excerpt", excerpt);
-                Reporter::new(events, listening.name, peer).report(vec![seen]).await;
-                return;
+    permit: Permit,
+    (listening, events, stop): (Arc<Listening>, mpsc::Sender<Batch>, CancellationToken),
+) -> impl Future<Output = ()> + Send {
+    async move {
+        let _permit = permit;
+        stream.set_nodelay(true).ok();
+        if let Some(keepalive) = listening.limits.keepalive {
+            let options = TcpKeepalive::new()
+                .with_time(keepalive.idle)
+                .with_interval(keepalive.interval)
+                .with_retries(keepalive.probes);
+            SockRef::from(&stream).set_tcp_keepalive(&options).ok();
+        }
+        if proxied {
+            match Box::pin(timeout(PROXY_PATIENCE, proxy_header(&mut stream))).await {
+                Ok(Ok(None)) => {}
+                Ok(Ok(Some((remote, local)))) => {
+                    let via = Some(peer.remote);
+                    peer = Peer { via, ..Peer::new(remote, local, Transport::Tcp) };
+                }
+                failed => {
+                    let excerpt =
+                        failed.map_or_else(|_| Untrusted::default(), |read| read.err().unwrap_or_default());
+                    let seen = Sighting::of(&PROXY).with("excerpt", excerpt);
+                    Reporter::new(events, listening.name, peer).report(vec![seen]).await;
+                    return;
+                }
             }
         }
+        let mut reporter = Reporter::new(events, listening.name, peer);
+        reporter.hold(Sighting::of(&OPENED));
+        // Boxed apart, so that the task of a connection is not as large as all its states side by side.
+        Box::pin(drive(Conn::new(stream, listening.limits), &listening.served, reporter, stop)).await;
     }
-    let mut reporter = Reporter::new(events, listening.name, peer);
-    reporter.hold(Sighting::of(&OPENED));
-    // Boxed apart, so that the task of a connection is not as large as all its states side by side.
-    Box::pin(drive(Conn::new(stream, listening.limits), &listening.served, reporter, stop)).await;
 }
 
 /// A proxy sends its header at once.
