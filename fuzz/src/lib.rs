@@ -93,7 +93,8 @@ pub fn encoders(input: &[u8]) {
     let event = event(&mut Bytes::new(input));
     for line in [encode::native(&event, "node"), encode::compatible(&event, "node")] {
         assert!(!line.bytes().any(|byte| byte < b' '), "{line:?}");
-        let parsed: serde_json::Value = serde_json::from_str(&line).unwrap_or_else(|e| panic!("{e}: {line}"));
+        let parsed: serde_json::Value =
+            serde_json::from_str(&without_surrogates(&line)).unwrap_or_else(|e| panic!("{e}: {line}"));
         assert!(parsed.is_object());
     }
     for line in [encode::text(&event, false), encode::sentence(&event)] {
@@ -101,6 +102,13 @@ pub fn encoders(input: &[u8]) {
     }
     encode::text(&event, true);
     encode::members(&event, "node");
+}
+
+/// The compatible log writes a byte that is no UTF-8 as Python does, as half a surrogate pair, which serde_json does
+/// not read. An escaped backslash before it is none of it.
+fn without_surrogates(line: &str) -> String {
+    let parts: Vec<String> = line.split("\\\\").map(|part| part.replace("\\udc", "\\u00")).collect();
+    parts.join("\\\\")
 }
 
 /// The first flight of a TLS client.
