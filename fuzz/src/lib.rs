@@ -104,11 +104,21 @@ pub fn encoders(input: &[u8]) {
     encode::members(&event, "node");
 }
 
-/// The compatible log writes a byte that is no UTF-8 as Python does, as half a surrogate pair, which serde_json does
-/// not read. An escaped backslash before it is none of it.
+/// The compatible log writes a byte that is no UTF-8 as Python does, as the second half of a surrogate pair, which
+/// serde_json reads only after a first half. An escaped backslash before it is none of it.
 fn without_surrogates(line: &str) -> String {
-    let parts: Vec<String> = line.split("\\\\").map(|part| part.replace("\\udc", "\\u00")).collect();
-    parts.join("\\\\")
+    let mended = |part: &str| {
+        let (mut out, mut rest) = (String::new(), part);
+        while let Some((before, after)) = rest.split_once("\\udc") {
+            out.push_str(before);
+            let last = out.len().checked_sub(6).and_then(|at| out.get(at..)).unwrap_or_default();
+            let paired = ["\\ud8", "\\ud9", "\\uda", "\\udb"].iter().any(|first| last.starts_with(first));
+            out.push_str(if paired { "\\udc" } else { "\\u00" });
+            rest = after;
+        }
+        out + rest
+    };
+    line.split("\\\\").map(mended).collect::<Vec<_>>().join("\\\\")
 }
 
 /// The first flight of a TLS client.
