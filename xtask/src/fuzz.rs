@@ -14,6 +14,8 @@ pub fn run(seconds: u64) -> Result<()> {
     ensure!(list.status.success(), "cargo-fuzz is not installed: cargo install cargo-fuzz");
     let targets = String::from_utf8(list.stdout)?;
     ensure!(!targets.trim().is_empty(), "no fuzz targets");
+    let built = Command::new("cargo").args(["fuzz", "build"]).env("RUSTC_BOOTSTRAP", "1").status()?;
+    ensure!(built.success(), "the fuzz targets cannot be built");
     seed()?;
     for target in targets.lines() {
         println!("fuzzing {target} for {seconds} s");

@@ -194,7 +194,7 @@ async fn session(
         SockRef::from(&stream).set_tcp_keepalive(&options).ok();
     }
     if let Some(refuse) = refuse {
-        match named(&mut stream, &stop).await {
+        match Box::pin(named(&mut stream, &stop)).await {
             Ok(None) => {}
             Ok(Some((remote, local))) => {
                 let via = Some(peer.remote);
