@@ -60,16 +60,7 @@ pub async fn drive<T: Io>(
     let mut driver = None;
     let talk = async {
         let session = served.protocol.open(reporter.peer());
-        let begun = Driver {
-            session,
-            conn: &mut conn,
-            served,
-            reporter: &mut reporter,
-            inbox: Vec::new(),
-            deaf: None,
-            hello: None,
-        };
-        driver.insert(begun).talk().await
+        driver.insert(Driver::new(session, &mut conn, served, &mut reporter)).talk().await
     };
     let ended = tokio::select! {
         biased;
@@ -125,7 +116,16 @@ struct Driver<'a, T> {
     hello: Option<Vec<u8>>,
 }
 
-impl<T: Io> Driver<'_, T> {
+impl<'a, T: Io> Driver<'a, T> {
+    fn new(
+        session: Box<dyn AnySession>,
+        conn: &'a mut Conn<T>,
+        served: &'a Served,
+        reporter: &'a mut Reporter,
+    ) -> Self {
+        Self { session, conn, served, reporter, inbox: Vec::new(), deaf: None, hello: None }
+    }
+
     async fn talk(&mut self) -> Ended {
         if self.served.tls == TlsUse::Always
             && let Err(ended) = self.start_tls().await
