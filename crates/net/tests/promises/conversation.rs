@@ -232,6 +232,7 @@ async fn what_waits_for_room_in_the_queue_at_the_shutdown_is_recorded() {
     bench.say("first\nsecond\n").await;
     tokio::time::sleep(Duration::from_secs(10)).await;
     bench.stop.cancel();
+    tokio::time::sleep(Duration::from_secs(1)).await;
     let events = bench.events().await;
     assert_eq!(names(&events), ["echo.word", "echo.word", "connection.closed"]);
     assert_eq!(events[1].fields["word"], Value::from("second"));
