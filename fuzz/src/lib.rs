@@ -111,7 +111,10 @@ pub fn tls_hello(input: &[u8]) {
         assert_eq!((facts.ja3.len(), facts.ja4.len()), (32, 36), "{facts:?}");
     }
     let cut = haldane_tls::hello::facts(&input[..input.len() / 2]);
-    assert!(whole != Err(haldane_tls::hello::NoHello::Incomplete) || cut != Err(haldane_tls::hello::NoHello::Other));
+    assert!(
+        whole != Err(haldane_tls::hello::NoHello::Incomplete)
+            || cut != Err(haldane_tls::hello::NoHello::Other)
+    );
 }
 
 /// The header of a trusted proxy.
@@ -139,7 +142,8 @@ fn event(bytes: &mut Bytes<'_>) -> Event {
         Peer::new(address(bytes), address(bytes), transport)
     });
     let count = bytes.byte() % 8;
-    let mut fields: haldane_core::Fields = (0..count).map(|_| (bytes.name().into(), value(bytes, 3))).collect();
+    let mut fields: haldane_core::Fields =
+        (0..count).map(|_| (bytes.key().into(), value(bytes, 3))).collect();
     // The fields that the compatible log asks for by name.
     for compat in kind.compat.unwrap_or_default() {
         if let haldane_core::kind::Part::Field(name) = compat.part
@@ -170,22 +174,21 @@ fn event(bytes: &mut Bytes<'_>) -> Event {
 }
 
 fn login(bytes: &mut Bytes<'_>) -> Login {
-    let optional =
-        |bytes: &mut Bytes<'_>| (bytes.byte() & 1 == 1).then(|| Untrusted::new(bytes.text()));
+    let optional = |bytes: &mut Bytes<'_>| (bytes.byte() & 1 == 1).then(|| Untrusted::new(bytes.text()));
     let secret = match bytes.byte() % 5 {
         0 => None,
         1 => Some(Secret::Password(bytes.text().into())),
         2 => Some(Secret::Token(bytes.text().into())),
         3 => Some(Secret::PublicKey {
             algorithm: bytes.text().into(),
-            fingerprint: bytes.name(),
+            fingerprint: bytes.key(),
             key: bytes.text().into(),
         }),
         _ => Some(Secret::Response {
             scheme: "fuzz".into(),
             challenge: bytes.text().into(),
             response: bytes.text().into(),
-            crackable: Some(bytes.name()),
+            crackable: Some(bytes.key()),
         }),
     };
     Login { username: optional(bytes), domain: optional(bytes), secret, mechanism: "fuzz".into() }

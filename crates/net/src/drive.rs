@@ -1,6 +1,6 @@
 //! Runs one sans-IO session over one connection.
 
-use std::time::Duration;
+use std::{pin::pin, time::Duration};
 
 use haldane_core::{
     Cx, Effects, Flow, Halt, Input, Sighting, TlsUse, service::AnyProtocol, session::AnySession,
@@ -62,15 +62,18 @@ pub async fn drive<T: Io>(
         let session = served.protocol.open(reporter.peer());
         driver.insert(Driver::new(session, &mut conn, served, &mut reporter)).talk().await
     };
-    let ended = tokio::select! {
-        biased;
-        ended = unwinding(talk) => Some(ended),
-        () = stop.cancelled() => None,
+    let ended = {
+        let talk = pin!(talk);
+        tokio::select! {
+            biased;
+            ended = unwinding(talk) => Some(ended),
+            () = stop.cancelled() => None,
+        }
     };
     let ended = match (ended, &mut driver) {
         (Some(ended), _) => ended,
         // What the session knows and has not told yet is evidence.
-        (None, Some(driver)) => unwinding(driver.unfinished()).await.map(|()| SHUTDOWN),
+        (None, Some(driver)) => unwinding(pin!(driver.unfinished())).await.map(|()| SHUTDOWN),
         (None, None) => Ok(SHUTDOWN),
     };
     let ended = match ended {
