@@ -65,16 +65,7 @@ pub fn drive<T: Io>(
         let mut driver = None;
         let talk = async {
             let session = served.protocol.open(reporter.peer());
-            let begun = Driver {
-                session,
-                conn: &mut conn,
-                served,
-                reporter: &mut reporter,
-                inbox: Vec::new(),
-                deaf: None,
-                hello: None,
-            };
-            driver.insert(begun).talk().await
+            driver.insert(Driver::new(session, &mut conn, served, &mut reporter)).talk().await
         };
         let ended = {
             let talk = pin!(talk);
@@ -136,7 +127,16 @@ struct Driver<'a, T> {
 
 /// What happens once in a conversation, or never, is boxed where it is awaited: an idle connection is as large as the
 /// largest of what it may await.
-impl<T: Io> Driver<'_, T> {
+impl<'a, T: Io> Driver<'a, T> {
+    fn new(
+        session: Box<dyn AnySession>,
+        conn: &'a mut Conn<T>,
+        served: &'a Served,
+        reporter: &'a mut Reporter,
+    ) -> Self {
+        Self { session, conn, served, reporter, inbox: Vec::new(), deaf: None, hello: None }
+    }
+
     async fn talk(&mut self) -> Ended {
         if self.served.tls == TlsUse::Always
             && let Err(ended) = Box::pin(self.start_tls()).await
