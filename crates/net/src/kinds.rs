@@ -2,7 +2,8 @@
 
 use haldane_core::{Class, Kind, Severity};
 
-/// A connection was accepted. The first event of its session.
+/// A connection was accepted, and nothing else was seen of it at once: what is seen at once tells of the
+/// connection, too. If there is one, it is the first event of its session.
 pub static OPENED: Kind =
     Kind::new(30000, "connection.opened", Class::Connection, Severity::Info, "Connection opened");
 /// A conversation ended. The last event of its session.

@@ -7,7 +7,7 @@ use tokio::runtime::{Handle, RuntimeFlavor};
 use crate::{
     now, row,
     shared::{Buried, Shared},
-    tail::admit,
+    tail::{PAGE_BYTES, admit},
 };
 
 /// Rows looked at in one call: a sink that wants little of much gets its answer in pieces.
@@ -82,9 +82,13 @@ impl Shared {
             limit
         ])?;
         let mut page = Page { records: Vec::new(), next: cursor };
-        let (now, mut found) = (now(), 0_usize);
+        let (now, mut found, mut bytes) = (now(), 0_usize, 0_usize);
         while let Some(row) = rows.next()? {
+            if bytes >= PAGE_BYTES {
+                return Ok(page);
+            }
             found = found.saturating_add(1);
+            bytes = bytes.saturating_add(row::size(row));
             match row::decode(row, &self.kinds) {
                 Some(record) => {
                     if !admit(&mut page, record, wants, now) {

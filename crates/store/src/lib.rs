@@ -41,8 +41,8 @@ pub use crate::{
 use crate::{shared::Shared, writer::Writer};
 
 /// Batches that may wait for the writer. One commit takes what waits, so this many are a few milliseconds of
-/// work; whoever brings more waits, and with him his peer, not the others'.
-pub const QUEUE: usize = 1_024;
+/// work; whoever brings more waits, and with him his peer, not the others'. An event may be of some ten kilobytes.
+pub const QUEUE: usize = 256;
 
 /// A record whose honey-credential is being verified holds back what follows for this long.
 pub const HOLD_BACK: Duration = Duration::from_secs(2);

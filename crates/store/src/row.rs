@@ -110,6 +110,12 @@ pub(crate) fn decode(row: &Row<'_>, kinds: &Kinds) -> Option<Record> {
     Some(Record { seq: u64::try_from(row.get::<_, i64>(0).ok()?).ok()?, event: Arc::new(event) })
 }
 
+/// How long its body is.
+pub(crate) fn size(row: &Row<'_>) -> usize {
+    let body = row.get_ref(10).ok().and_then(|body| body.as_blob().ok());
+    body.map_or(0, <[u8]>::len)
+}
+
 /// An address as in the column `source`: 4 or 16 bytes.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Octets {

@@ -13,6 +13,8 @@ const KEPT: usize = 4_096;
 /// What is kept while the disk takes nothing. Beyond it, the oldest are lost.
 const FAILING_BYTES: usize = 16 << 20;
 const FAILING: usize = 50_000;
+/// A page is full when its events take so much: what a sink makes of them takes several times that.
+pub(crate) const PAGE_BYTES: usize = 128 * 1024;
 /// What an event takes besides its texts.
 const OVERHEAD: usize = 512;
 
@@ -136,10 +138,15 @@ impl Tail {
             return None;
         }
         let from = self.records.partition_point(|(record, _)| record.seq <= cursor);
-        for (record, _) in self.records.range(from..).take_while(|(record, _)| record.seq <= self.visible) {
-            if page.records.len() >= most || !admit(&mut page, record.clone(), wants, now) {
+        let mut bytes = 0_usize;
+        for (record, weight) in
+            self.records.range(from..).take_while(|(record, _)| record.seq <= self.visible)
+        {
+            let full = page.records.len() >= most || bytes >= PAGE_BYTES;
+            if full || !admit(&mut page, record.clone(), wants, now) {
                 break;
             }
+            bytes = bytes.saturating_add(*weight);
         }
         Some(page)
     }

@@ -1,8 +1,8 @@
 //! The thread that writes.
 //!
 //! One turn: wait for a batch or for something that is due, take all batches that wait, commit, tell the
-//! peers' sessions, wake the sinks. There is no artificial delay; while one commit runs, the next batches
-//! gather.
+//! peers' sessions, wake the sinks. While one commit runs, the next batches gather; if they are several, a moment
+//! more is granted, so that load makes commits cheaper.
 
 use std::{
     panic::AssertUnwindSafe,
@@ -24,8 +24,10 @@ use crate::{
     tail::Lost,
 };
 
-/// Events in one commit: more would keep the first of them waiting for no gain.
-const MOST_EVENTS: usize = 2_048;
+/// Events in one commit: more would keep the first of them waiting for no gain, and take memory if they are large.
+const MOST_EVENTS: usize = 512;
+/// How long to wait for more, if the last turn found that several peers were at it.
+const GATHER: Duration = Duration::from_micros(200);
 /// Cursors and the like wait this long for a commit to ride along with.
 const CHANGES_WAIT: Duration = Duration::from_millis(200);
 /// While writing fails, the next attempt.
@@ -55,6 +57,8 @@ pub(crate) struct Writer {
     held_back: Option<(Instant, Instant)>,
     /// The database is not open: `db` is a stand-in.
     detached: bool,
+    /// The last turn found more than one batch.
+    crowded: bool,
 }
 
 impl Writer {
@@ -81,6 +85,7 @@ impl Writer {
             changes_due: None,
             held_back: None,
             detached: false,
+            crowded: false,
         })
     }
 
@@ -123,6 +128,10 @@ impl Writer {
 
     /// Waits for a batch, for a wake-up, or until something is due.
     async fn next(&mut self) -> Option<Batch> {
+        if self.crowded {
+            // Under load, a moment's wait makes one commit of several; a lone event is never delayed.
+            std::thread::sleep(GATHER);
+        }
         if let Ok(batch) = self.queue.try_recv() {
             return Some(batch);
         }
@@ -151,6 +160,7 @@ impl Writer {
             count = count.saturating_add(batch.events.len());
             batches.push(batch);
         }
+        self.crowded = batches.len() > 1;
         let now = Instant::now();
         let is_due = |due: Option<Instant>| due.is_some_and(|due| due <= now);
         match self.failing {

@@ -145,6 +145,13 @@ impl Canary {
         })
     }
 
+    /// Waits for a login with that user name and [`ODD`] as password.
+    pub fn odd_login(&self, service: &str, username: &str) -> Value {
+        let login = self.login(service, username, ODD_SHOWN[0]);
+        assert_eq!(login["credential"]["password_base64"], ODD_SHOWN[1]);
+        login
+    }
+
     /// The events so far that fit.
     pub fn so_far(&self, fits: impl Fn(&Value) -> bool) -> Vec<Value> {
         self.lines.0.lock().unwrap().events.iter().filter(|event| fits(event)).cloned().collect()
@@ -232,11 +239,22 @@ impl Canary {
 }
 
 impl Drop for Canary {
+    /// Nothing that a test does may make the program panic, not even where that is caught.
     fn drop(&mut self) {
         self.child.kill().ok();
         self.child.wait().ok();
+        if !thread::panicking() {
+            let panics: Vec<String> = self.complaints();
+            assert!(!panics.iter().any(|line| line.contains("panicked at")), "{panics:#?}");
+        }
     }
 }
+
+/// A password that is not UTF-8: `na\xefve` in ISO 8859-1.
+pub const ODD: &[u8] = b"na\xefve";
+
+/// How [`ODD`] stands in native events: readable, and whole beside it.
+pub const ODD_SHOWN: [&str; 2] = ["na\u{fffd}ve", "bmHvdmU="];
 
 /// Connects to a port of loopback, with a time limit on every read.
 pub fn connect(port: u16) -> TcpStream {
@@ -255,14 +273,30 @@ pub fn redis_login(port: u16, username: &str, password: &str) -> bool {
     said.is_ok() && BufReader::new(stream).read_line(&mut answer).is_ok() && answer.ends_with('\n')
 }
 
-/// Whether a program is installed; says so if it is not, since the test then shows nothing.
+/// Whether a program is installed; says so if it is not, since the test then shows nothing. Continuous
+/// integration (`CI` is set) installs them all: there it must be.
 pub fn installed(program: &str) -> bool {
     let found = std::env::var_os("PATH")
         .is_some_and(|paths| std::env::split_paths(&paths).any(|folder| folder.join(program).is_file()));
     if !found {
+        assert!(std::env::var_os("CI").is_none(), "{program} is not installed: see .ci/run");
         println!("SKIPPED: {program} is not installed");
     }
     found
+}
+
+/// Runs a script in the virtual environment of drivers that `.ci/run` makes; what it printed, `None` if there
+/// is none.
+pub fn python(script: &str, arguments: &[&str]) -> Option<String> {
+    let made = concat!(env!("CARGO_MANIFEST_DIR"), "/../../target/test-venv");
+    let folder = std::env::var_os("HALDANE_TEST_VENV").map_or_else(|| made.into(), PathBuf::from);
+    let python = folder.join("bin/python");
+    if !python.is_file() {
+        assert!(std::env::var_os("CI").is_none(), "no drivers at {}: see .ci/run", folder.display());
+        println!("SKIPPED: no drivers at {}", folder.display());
+        return None;
+    }
+    Some(client(python.to_str().unwrap(), &[&["-c", script], arguments].concat()))
 }
 
 /// Runs a client to its end, however it ends; returns what it wrote.

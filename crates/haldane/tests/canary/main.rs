@@ -14,7 +14,17 @@
     reason = "a test may panic, and tell why it was skipped"
 )]
 
+mod believable;
+mod clients;
+mod clients_db;
+mod clients_ssh;
+mod clients_text;
+mod clients_web;
+mod compat;
 mod faults;
 mod fixture;
+mod input;
 mod lifecycle;
+mod operator;
+mod privileges;
 mod receivers;
