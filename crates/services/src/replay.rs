@@ -97,6 +97,14 @@ pub fn host() -> Host {
 /// # Errors
 /// The mistakes found in them.
 pub fn build(entry: &Entry, settings: &[&str]) -> Result<Service, Vec<Problem>> {
+    build_on(entry, settings, &host())
+}
+
+/// The same, on that host.
+///
+/// # Errors
+/// The mistakes found in them.
+pub fn build_on(entry: &Entry, settings: &[&str], host: &Host) -> Result<Service, Vec<Problem>> {
     let place = Place { file: "settings".into(), line: 0 };
     let entries = settings.iter().filter_map(|line| line.split_once('=')).map(|(key, value)| {
         let (key, value) = (key.trim().to_owned(), value.trim());
@@ -113,7 +121,7 @@ pub fn build(entry: &Entry, settings: &[&str]) -> Result<Service, Vec<Problem>> 
     let table = Table { name: entry.name.to_owned(), entries: entries.collect() };
     let mut problems = Vec::new();
     let mut section = Section::new(&table, &mut problems);
-    let service = (entry.build)(&mut section, &host());
+    let service = (entry.build)(&mut section, host);
     section.finish();
     if problems.is_empty() { Ok(service) } else { Err(problems) }
 }

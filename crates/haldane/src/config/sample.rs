@@ -13,6 +13,9 @@ This machine pretends to be a Debian 12 server. Each [service.NAME] is one decoy
 write `enabled = false`, and it is gone; write it as [[service.NAME]] to have several of one kind. Each
 [sink.NAME] is one place that events are sent to.
 
+Keep those that fit the machine that it pretends to be: where everything listens at once, whoever looks
+for honeypots has found one.
+
 Every key stands here with its default, as a comment. `haldane check` tells what is wrong and where;
 `systemctl reload haldane` (SIGHUP) takes changes up. $NAME and ${NAME} in a text are replaced by that
 environment variable.

@@ -23,6 +23,7 @@ mod clients_web;
 mod compat;
 mod faults;
 mod fixture;
+mod host;
 mod input;
 mod lifecycle;
 mod operator;

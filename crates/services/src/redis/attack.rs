@@ -28,6 +28,11 @@ pub(super) fn recognise(name: &[u8], arguments: &[Vec<u8>]) -> Option<&'static s
     }
 }
 
+/// Whether it is what honeydet asks, and nobody else: OpenCanary answers it unlike Redis. `name` in upper case.
+pub(super) fn is_detector(name: &[u8]) -> bool {
+    name == b"[[,[["
+}
+
 /// Whether a value is a crontab line, a public key or a script: what attackers write into the dump file.
 fn payload(text: &[u8]) -> bool {
     let signs: [&[u8]; 7] =

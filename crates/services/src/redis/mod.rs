@@ -229,6 +229,9 @@ impl Connection {
         if inline {
             seen = seen.with("inline", true);
         }
+        if attack::is_detector(&name) {
+            seen = seen.with("probe", "honeypot detector");
+        }
         if let Some(attack) = attack {
             seen = seen.with("attack", attack).severity(Severity::High);
         }

@@ -9,7 +9,7 @@ use super::{
     mac,
     packet::{Keys, Suite},
     release::{STRICT_CLIENT, STRICT_SERVER},
-    wire::{Put, end, message, names, string},
+    wire::{Put, end, is_text, message, names, string},
 };
 
 /// Our KEXINIT.
@@ -33,6 +33,9 @@ fn host_key_names(server: &Server) -> String {
     names.join(",")
 }
 
+/// What a list of names cannot have.
+const NUL: Halt = Halt::Malformed("a NUL in a list of names");
+
 /// The client's KEXINIT.
 pub(super) struct Offer<'a> {
     kex: &'a [u8],
@@ -50,7 +53,8 @@ impl<'a> Offer<'a> {
     /// Reads it, after the type of the message.
     pub(super) fn parse(input: &mut Input<'a>) -> Result<Self, Halt> {
         input.take(16)?;
-        let mut pair = || -> Result<[&'a [u8]; 2], Halt> { Ok([string(input)?, string(input)?]) };
+        let mut list = || string(input).and_then(|list| is_text(list).then_some(list).ok_or(NUL));
+        let mut pair = || -> Result<[&'a [u8]; 2], Halt> { Ok([list()?, list()?]) };
         let [kex, host_key] = pair()?;
         let (ciphers, macs, compression, languages) = (pair()?, pair()?, pair()?, pair()?);
         let follows = input.u8()? != 0;

@@ -276,9 +276,7 @@ impl Connection {
         got: Incoming<'_>,
         cx: &mut Cx<'_>,
     ) -> Flow {
-        // A second KEXINIT is out of turn only once we have answered.
-        let again = got.kind == message::KEXINIT && !matches!(exchange.awaits, Awaits::NewKeys(_));
-        if again || got.kind >= message::USERAUTH_REQUEST {
+        if got.kind >= message::USERAUTH_REQUEST {
             cx.report(got.unexpected());
             return Flow::Close;
         }
