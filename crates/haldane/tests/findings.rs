@@ -17,7 +17,8 @@ fn findings(target: &str) -> Vec<Vec<u8>> {
 
 #[test]
 fn no_finding_comes_back() {
-    let targets: [(&str, fn(&[u8])); 5] = [
+    type Target = fn(&[u8]);
+    let targets: [(&str, Target); 5] = [
         ("sessions", targets::sessions),
         ("config", targets::config),
         ("encoders", targets::encoders),

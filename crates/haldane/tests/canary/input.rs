@@ -281,11 +281,9 @@ impl Stays {
     fn pour(&mut self) {
         self.stream.set_nonblocking(true).unwrap();
         let said: Vec<u8> = std::mem::take(&mut self.left).collect();
-        for _ in 0..20_000 {
-            match self.stream.write(&said) {
-                Ok(_) => {}
-                Err(_) => break,
-            }
+        let mut pieces = 0;
+        while pieces < 20_000 && self.stream.write(&said).is_ok_and(|written| written > 0) {
+            pieces += 1;
         }
     }
 }
