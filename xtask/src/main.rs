@@ -1,4 +1,4 @@
-//! What is done to this project rather than by it: `cargo xtask ci | bench | fuzz | new-service`.
+//! What is done to this project rather than by it: `cargo xtask ci | bench | fuzz | dist | new-service`.
 #![allow(
     clippy::print_stdout,
     clippy::arithmetic_side_effects,
@@ -10,6 +10,7 @@
 mod bench;
 mod ci;
 mod deps;
+mod dist;
 mod fuzz;
 mod new_service;
 
@@ -28,6 +29,7 @@ usage: cargo xtask <task>
       --only SERVICE    one service
       --no-build        measure target/release/haldane as it is
   fuzz [seconds]      every fuzz target, one after the other (60 seconds each)
+  dist                static programs and the systemd unit, in target/dist
   new-service NAME    a folder for a new decoy, and its line in the registry
   deps                checks that dependencies point the way that ARCHITECTURE.md draws them
 ";
@@ -52,6 +54,7 @@ fn run(arguments: &[&str]) -> Result<()> {
         ["fuzz", seconds] => fuzz::run(seconds.parse()?),
         ["new-service", name] => new_service::run(name),
         ["deps"] => deps::run(),
+        ["dist"] => dist::run(),
         _ => bail!("{USAGE}"),
     }
 }

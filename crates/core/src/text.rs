@@ -50,8 +50,7 @@ impl fmt::Display for Untrusted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for chunk in self.0.utf8_chunks() {
             for c in chunk.valid().chars() {
-                let hidden = c.is_control()
-                    || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}');
+                let hidden = c.is_control() || invisible(c);
                 match hidden {
                     true => write!(f, "{}", c.escape_default())?,
                     false => fmt::Write::write_char(f, c)?,
@@ -63,6 +62,15 @@ impl fmt::Display for Untrusted {
         }
         Ok(())
     }
+}
+
+/// Characters that show nothing, or change what others show (Unicode: format characters, separators of lines,
+/// variation selectors of the tags block).
+fn invisible(c: char) -> bool {
+    matches!(c,
+        '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+        | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}'
+    )
 }
 
 impl fmt::Debug for Untrusted {
@@ -193,3 +201,18 @@ impl<T: Into<Value>> From<Option<T>> for Value {
 
 /// Protocol-specific facts, in a stable order. Names are ours, in lower case.
 pub type Fields = BTreeMap<Cow<'static, str>, Value>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_does_not_show_is_shown_escaped() {
+        for hidden in ['\u{7}', '\u{9b}', '\u{ad}', '\u{61c}', '\u{202e}', '\u{2067}', '\u{e0041}'] {
+            let shown = Untrusted::from(format!("a{hidden}b")).to_string();
+            assert_eq!(shown, format!("a{}b", hidden.escape_default()));
+        }
+        assert_eq!(Untrusted::from("grün 東京").to_string(), "grün 東京");
+        assert_eq!(Untrusted::from(&b"\xff\r\n"[..]).to_string(), "\\xff\\r\\n");
+    }
+}

@@ -6,7 +6,7 @@ use haldane_core::{Limits, Timeout, TlsFacts};
 use haldane_tls::{Acceptor, Engine};
 use tokio::{
     io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf},
-    time::{Instant, timeout_at},
+    time::{Instant, timeout, timeout_at},
 };
 
 /// Anything that carries bytes both ways.
@@ -55,6 +55,8 @@ type Take<'t> = dyn FnMut(&mut Option<Box<Engine>>, &[u8]) + Send + 't;
 
 /// Bytes read at once. On the stack, and only while a read is under way: idle connections hold no buffer.
 const READ: usize = 8 * 1024;
+/// How long a peer may take to hear last words.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
 impl<T: Io> Conn<T> {
     /// Takes charge of a connection.
@@ -180,20 +182,19 @@ impl<T: Io> Conn<T> {
 
     /// Sends a few last words after a clock ran out; a peer that does not take them within a second has none.
     pub async fn send_last(&mut self, bytes: &[u8]) {
-        let soon = Duration::from_secs(1);
         self.touched = Instant::now();
-        self.limits.idle = soon;
-        self.limits.lifetime = self.age().saturating_add(soon);
+        self.limits.idle = LAST_WORDS;
+        self.limits.lifetime = self.age().saturating_add(LAST_WORDS);
         self.send(bytes).await.ok();
     }
 
     /// Hangs up: says goodbye in TLS, closes our side, and for [`Limits::linger`] drops what still comes, so that
-    /// our last words are not lost to a reset.
-    pub async fn close(mut self) -> (u64, u64) {
+    /// our last words are not lost to a reset. May be cut short.
+    pub async fn close(&mut self) {
         if let Some(engine) = &mut self.engine {
             engine.close();
             let goodbye = engine.outgoing();
-            self.send_raw(&goodbye).await.ok();
+            timeout(LAST_WORDS, self.send_raw(&goodbye)).await.ok();
         }
         self.io.shutdown().await.ok();
         let linger = self.limits.linger;
@@ -201,13 +202,16 @@ impl<T: Io> Conn<T> {
             let until = after(Instant::now(), linger);
             while let Ok(Ok(())) = timeout_at(until, self.receive_raw(&mut |_, _| {})).await {}
         }
-        self.totals()
     }
 
-    /// Tears the connection down (RST).
-    pub fn reset(self) -> (u64, u64) {
+    /// Makes dropping it tear the connection down (RST).
+    pub fn reset(&self) {
         self.io.reset_on_close();
-        self.totals()
+    }
+
+    /// What a TLS handshake that is not finished has revealed so far.
+    pub fn revealed(&self) -> Option<Arc<TlsFacts>> {
+        self.engine.as_ref().filter(|engine| !engine.established())?.facts().cloned()
     }
 
     async fn decrypt(&mut self, plain: &mut Vec<u8>) -> Result<bool, Halted> {

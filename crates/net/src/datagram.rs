@@ -1,20 +1,15 @@
 //! Answers datagrams. No reply amplifies: this is the one place that sees to it.
 
-use std::{
-    collections::HashMap,
-    net::IpAddr,
-    panic::{AssertUnwindSafe, catch_unwind},
-    sync::Arc,
-};
+use std::{collections::HashMap, net::IpAddr, sync::Arc, time::Duration};
 
-use haldane_core::{
-    Batch, Cx, Effects, Halt, Input, Peer, Sighting, Transport, Untrusted, service::AnyDatagrams,
-};
+use haldane_core::{Batch, Effects, Halt, Input, Peer, Sighting, Transport, service::AnyDatagrams};
 use tokio::{net::UdpSocket, sync::mpsc, time::Instant};
 use tokio_util::sync::CancellationToken;
-use tracing::error;
 
-use crate::{Reporter, kinds::MALFORMED, now, report::System};
+use crate::{
+    Reporter,
+    bug::{self, malformed},
+};
 
 /// The largest datagram that UDP over IPv4 can carry.
 const LARGEST: usize = 65_507;
@@ -23,7 +18,16 @@ const BUDGET: usize = 4096;
 /// Sources whose budget is known; beyond it, all are forgotten and start anew.
 const SOURCES: usize = 4096;
 
-/// Answers until told to stop, then hands the socket back.
+/// Datagrams whose evidence goes to the store together.
+const TOGETHER: usize = 64;
+/// Datagrams that are still looked at when told to stop.
+const LAST: usize = 1024;
+/// How long a look takes whether there are any.
+const LAST_LOOK: Duration = Duration::from_millis(5);
+/// After an error of the socket, which may last.
+const BACKOFF: Duration = Duration::from_millis(5);
+
+/// Answers until told to stop, then hands the socket back. What has arrived by then is still seen.
 pub async fn serve_datagrams(
     socket: UdpSocket,
     name: &'static str,
@@ -34,46 +38,69 @@ pub async fn serve_datagrams(
     let mut buffer = vec![0; LARGEST];
     let mut budget = Budget::default();
     let Ok(local) = socket.local_addr() else { return socket };
-    loop {
+    let mut left = LAST;
+    while left > 0 {
+        let end = async {
+            stop.cancelled().await;
+            tokio::time::sleep(LAST_LOOK).await;
+        };
         let received = tokio::select! {
             biased;
-            () = stop.cancelled() => return socket,
             received = socket.recv_from(&mut buffer) => received,
+            () = end => break,
         };
-        // An error here is an ICMP message about an earlier answer; the next datagram is another matter.
-        let Ok((length, remote)) = received else { continue };
-        let datagram = buffer.get(..length).unwrap_or_default();
-        let peer = Peer::new(remote, local, Transport::Udp);
-        let mut reporter = Reporter::new(events.clone(), name, peer);
-        let effects = answer(service.as_ref(), datagram, &peer);
-        if !effects.seen.is_empty() {
-            reporter.record(effects.seen).await;
+        let Ok(mut first) = received else {
+            // An ICMP message about an earlier answer; the next datagram is another matter.
+            tokio::time::sleep(BACKOFF).await;
+            continue;
+        };
+        // All that have arrived, with one wait for the store: else a slow disk would let datagrams be dropped.
+        let mut replies = Vec::new();
+        let mut last: Option<(Reporter, Vec<Sighting>)> = None;
+        for at in 1..=TOGETHER {
+            let (length, remote) = first;
+            let datagram = buffer.get(..length).unwrap_or_default();
+            let reporter = Reporter::new(events.clone(), name, Peer::new(remote, local, Transport::Udp));
+            let Effects { seen, reply, .. } = answer(service.as_ref(), datagram, &reporter);
+            if !reply.is_empty() && budget.allows(reporter.peer().remote.ip(), length, reply.len()) {
+                replies.push((reply, remote));
+            }
+            if !seen.is_empty()
+                && let Some((mut reporter, seen)) = last.replace((reporter, seen))
+            {
+                reporter.report(seen).await;
+            }
+            match (at < TOGETHER).then(|| socket.try_recv_from(&mut buffer)) {
+                Some(Ok(next)) => first = next,
+                _ => break,
+            }
         }
-        if !effects.reply.is_empty() && budget.allows(peer.remote.ip(), length, effects.reply.len()) {
-            socket.send_to(&effects.reply, remote).await.ok();
+        if let Some((mut reporter, seen)) = last {
+            reporter.record(seen).await;
+        }
+        for (reply, remote) in replies {
+            socket.send_to(&reply, remote).await.ok();
+        }
+        if stop.is_cancelled() {
+            left = left.saturating_sub(TOGETHER);
         }
     }
+    socket
 }
 
-fn answer(service: &dyn AnyDatagrams, datagram: &[u8], peer: &Peer) -> Effects {
-    let mut effects = Effects::default();
-    let mut random = System;
-    let answered = catch_unwind(AssertUnwindSafe(|| {
-        let mut cx = Cx::new(peer, now(), None, &mut random, &mut effects);
-        service.answer(&mut Input::whole(datagram), &mut cx)
-    }));
+fn answer(service: &dyn AnyDatagrams, datagram: &[u8], reporter: &Reporter) -> Effects {
+    let (answered, mut effects) = bug::call(reporter, |cx| service.answer(&mut Input::whole(datagram), cx));
     let why = match answered {
         Ok(Ok(())) => return effects,
         Ok(Err(Halt::Malformed(why))) => why,
         Ok(Err(Halt::Need(_))) => "truncated",
-        Err(_) => {
-            error!("an answer to a datagram failed: this is a bug");
+        Err(panic) => {
+            bug::log(reporter, Some(&panic));
             "not understood"
         }
     };
-    let excerpt = Untrusted::new(datagram.get(..256).unwrap_or(datagram));
-    let seen = vec![Sighting::of(&MALFORMED).with("why", why).with("excerpt", excerpt)];
-    Effects { seen, ..Effects::default() }
+    effects.seen.push(malformed(why, datagram));
+    Effects { seen: effects.seen, ..Effects::default() }
 }
 
 /// What answers may cost: never more than twice the request, and little more than the requests over a minute.

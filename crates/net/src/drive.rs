@@ -1,17 +1,9 @@
 //! Runs one sans-IO session over one connection.
 
-use std::{
-    any::Any,
-    future::{Future, poll_fn},
-    panic::{AssertUnwindSafe, catch_unwind},
-    pin::{Pin, pin},
-    task::Poll,
-    time::Duration,
-};
+use std::{pin::pin, time::Duration};
 
 use haldane_core::{
-    Cx, Effects, Flow, Halt, Input, Peer, Sighting, TlsUse, Untrusted, service::AnyProtocol,
-    session::AnySession,
+    Cx, Effects, Flow, Halt, Input, Sighting, TlsUse, service::AnyProtocol, session::AnySession,
 };
 use haldane_tls::Acceptor;
 use tokio::time::timeout;
@@ -20,10 +12,9 @@ use tracing::error;
 
 use crate::{
     Conn, Reporter,
+    bug::{self, excerpt, malformed, unwinding},
     conn::{Halted, Io},
-    kinds::{CLOSED, MALFORMED, TLS_AGREED, TLS_FAILED, UNFINISHED},
-    now,
-    report::System,
+    kinds::{CLOSED, TLS_AGREED, TLS_FAILED, UNFINISHED},
 };
 
 /// What a listener serves.
@@ -45,17 +36,19 @@ impl std::fmt::Debug for Served {
 /// A client that speaks first mostly does so at once: what is seen of it tells that it connected, too.
 const GATHER: Duration = Duration::from_millis(20);
 
-/// Bytes of a malformed message that are kept.
-const EXCERPT: usize = 256;
-
 /// How a conversation ended.
 struct Ended {
     why: &'static str,
     flow: Flow,
 }
 
-const HUNG_UP: Ended = Ended { why: "hung up", flow: Flow::Close };
-const SHUTDOWN: Ended = Ended { why: "shutdown", flow: Flow::Close };
+impl Ended {
+    const fn closing(why: &'static str) -> Self {
+        Self { why, flow: Flow::Close }
+    }
+}
+
+const SHUTDOWN: Ended = Ended::closing("shutdown");
 
 /// Talks until either side has had enough; reports the end, last of all.
 #[expect(
@@ -72,8 +65,15 @@ pub fn drive<T: Io>(
         let mut driver = None;
         let talk = async {
             let session = served.protocol.open(reporter.peer());
-            let begun =
-                Driver { session, conn: &mut conn, served, reporter: &mut reporter, inbox: Vec::new() };
+            let begun = Driver {
+                session,
+                conn: &mut conn,
+                served,
+                reporter: &mut reporter,
+                inbox: Vec::new(),
+                deaf: None,
+                hello: None,
+            };
             driver.insert(begun).talk().await
         };
         let ended = {
@@ -90,13 +90,28 @@ pub fn drive<T: Io>(
             (None, Some(driver)) => unwinding(pin!(driver.unfinished())).await.map(|()| SHUTDOWN),
             (None, None) => Ok(SHUTDOWN),
         };
-        let ended = ended.unwrap_or_else(|panic| {
-        error!(session = %reporter.session(), panic = panic_text(&panic), "a session failed: this is a bug");
-        Ended { why: "bug", flow: Flow::Close }
-    });
+        let ended = match ended {
+            Ok(ended) => ended,
+            Err(panic) => {
+                if let Some(driver) = &mut driver {
+                    driver.not_understood();
+                }
+                bug::log(&reporter, Some(&panic));
+                Ended::closing("bug")
+            }
+        };
         let lasted = conn.age();
-        let (received, sent) =
-            if ended.flow == Flow::Reset { conn.reset() } else { Box::pin(conn.close()).await };
+        if ended.flow == Flow::Reset {
+            conn.reset();
+        } else {
+            tokio::select! {
+                biased;
+                () = Box::pin(conn.close()) => {}
+                () = stop.cancelled() => {}
+            }
+        }
+        let (received, sent) = conn.totals();
+        drop(conn);
         let closed = Sighting::of(&CLOSED)
             .with("why", ended.why)
             .with("bytes_in", received)
@@ -113,6 +128,10 @@ struct Driver<'a, T> {
     served: &'a Served,
     reporter: &'a mut Reporter,
     inbox: Vec<u8>,
+    /// Why nothing can be sent any more. What the peer had said before is heard all the same.
+    deaf: Option<Halted>,
+    /// While TLS is being agreed on: how it began.
+    hello: Option<Vec<u8>>,
 }
 
 /// What happens once in a conversation, or never, is boxed where it is awaited: an idle connection is as large as the
@@ -128,17 +147,20 @@ impl<T: Io> Driver<'_, T> {
         if !effects.reply.is_empty() {
             self.reporter.release().await;
         }
-        if let Err(halted) = self.carry_out(effects).await {
-            return Box::pin(self.halted(halted)).await;
-        }
+        self.carry_out(effects).await;
         loop {
-            let ended = self.messages().await;
-            if let Some(ended) = ended {
+            if let Some(ended) = self.messages().await {
                 return ended;
+            }
+            match self.deaf.take() {
+                // Gone, but some of what it sent may still be on its way to us.
+                Some(Halted::Broken) => self.deaf = Some(Halted::Broken),
+                Some(halted) => return Box::pin(self.halted(halted)).await,
+                None => {}
             }
             let patience = self.session.patience();
             let received = self.conn.receive_within(&mut self.inbox, patience);
-            let received = if self.reporter.holds() {
+            let received = if self.reporter.keeps_opening() {
                 match timeout(GATHER, received).await {
                     Ok(received) => received,
                     Err(_) => {
@@ -150,6 +172,7 @@ impl<T: Io> Driver<'_, T> {
                 received.await
             };
             if let Err(halted) = received {
+                let halted = self.deaf.take().unwrap_or(halted);
                 return Box::pin(self.halted(halted)).await;
             }
         }
@@ -159,16 +182,21 @@ impl<T: Io> Driver<'_, T> {
     async fn messages(&mut self) -> Option<Ended> {
         while !self.inbox.is_empty() {
             let frame = self.conn.limits().frame;
-            let inbox = std::mem::take(&mut self.inbox);
-            let mut input = Input::stream(&inbox);
-            let (step, effects) = self.call(|session, cx| session.step(&mut input, cx));
+            let mut input = Input::stream(&self.inbox);
+            let (step, effects) =
+                call(self.session.as_mut(), self.reporter, |session, cx| session.step(&mut input, cx));
             let consumed = input.consumed();
-            self.inbox = inbox;
             let flow = match step {
                 // A message of no bytes would be found again for ever.
-                Ok(_) if consumed == 0 => return Some(Ended { why: "bug", flow: Flow::Close }),
+                Ok(_) if consumed == 0 => {
+                    self.reporter.hold(effects.seen);
+                    self.not_understood();
+                    bug::log(self.reporter, None);
+                    return Some(Ended::closing("bug"));
+                }
                 Ok(flow) => flow,
-                Err(Halt::Need(n)) if n <= frame => return None,
+                // One byte more at least: a need that is met already would never end.
+                Err(Halt::Need(n)) if n.max(self.inbox.len().saturating_add(1)) <= frame => return None,
                 Err(Halt::Need(_)) => return Some(Box::pin(self.malformed("message too large")).await),
                 Err(Halt::Malformed(why)) => return Some(Box::pin(self.malformed(why)).await),
             };
@@ -178,13 +206,10 @@ impl<T: Io> Driver<'_, T> {
             } else {
                 self.inbox.drain(..consumed);
             }
-            if let Err(halted) = self.carry_out(effects).await {
-                return Some(Box::pin(self.halted(halted)).await);
-            }
+            self.carry_out(effects).await;
             match flow {
                 Flow::Continue => {}
-                Flow::Close | Flow::Reset => return Some(Ended { why: "served", flow }),
-                Flow::Leave => return Some(self.leave().await),
+                Flow::Close | Flow::Reset | Flow::Leave => return Some(self.served(flow)),
                 Flow::StartTls => {
                     if let Err(ended) = Box::pin(self.start_tls()).await {
                         return Some(ended);
@@ -196,36 +221,45 @@ impl<T: Io> Driver<'_, T> {
     }
 
     /// Hangs up on a peer that may have said more than was read: what is here of it is evidence.
-    async fn leave(&mut self) -> Ended {
+    fn served(&mut self, flow: Flow) -> Ended {
         let unread = !self.inbox.is_empty();
-        if unread {
-            let excerpt = Untrusted::new(self.inbox.get(..EXCERPT).unwrap_or(&self.inbox));
-            self.reporter.report(vec![Sighting::of(&UNFINISHED).with("excerpt", excerpt)]).await;
+        let says_something = |byte: &u8| !byte.is_ascii_whitespace() && *byte != 0;
+        if flow == Flow::Leave && unread || self.inbox.iter().any(says_something) {
+            self.reporter.hold(vec![unfinished(&self.inbox)]);
         }
-        Ended { why: "served", flow: if unread { Flow::Reset } else { Flow::Close } }
+        let flow = match flow {
+            Flow::Leave if unread => Flow::Reset,
+            Flow::Leave => Flow::Close,
+            flow => flow,
+        };
+        Ended { why: "served", flow }
     }
 
     async fn start_tls(&mut self) -> Result<(), Ended> {
         let Some(acceptor) = &self.served.acceptor else {
             error!("a service asked for TLS and has no certificate: this is a bug");
-            return Err(Ended { why: "bug", flow: Flow::Close });
+            return Err(Ended::closing("bug"));
         };
         if self.inbox.is_empty()
             && let Err(halted) = self.conn.receive(&mut self.inbox).await
         {
             return Err(Box::pin(self.halted(halted)).await);
         }
-        let early = std::mem::take(&mut self.inbox);
         // 22: a handshake record (RFC 8446, section 5.1). 0x80: a hello in the form of SSL 2.
-        if early.first().is_some_and(|first| *first != 22 && *first != 0x80) {
-            let mut effects = self.call(|session, cx| session.plain(&early, cx)).1;
+        if self.inbox.first().is_some_and(|first| *first != 22 && *first != 0x80) {
+            let inbox = &self.inbox;
+            let mut effects =
+                call(self.session.as_mut(), self.reporter, |session, cx| session.plain(inbox, cx)).1;
             if !effects.reply.is_empty() {
-                effects.seen.insert(0, tls_failed("not TLS", &early));
-                self.carry_out(effects).await.ok();
-                return Err(Ended { why: "no TLS", flow: Flow::Close });
+                effects.seen.insert(0, tls_failed("not TLS", &self.inbox));
+                self.carry_out(effects).await;
+                return Err(Ended::closing("no TLS"));
             }
         }
-        match self.conn.start_tls(acceptor, &early, &mut self.inbox).await {
+        let early = self.hello.insert(std::mem::take(&mut self.inbox));
+        let agreed = self.conn.start_tls(acceptor, early, &mut self.inbox).await;
+        let early = self.hello.take().unwrap_or_default();
+        match agreed {
             Ok(facts) => {
                 self.reporter.set_tls(facts);
                 self.reporter.report(vec![Sighting::of(&TLS_AGREED)]).await;
@@ -236,94 +270,96 @@ impl<T: Io> Driver<'_, T> {
                     self.reporter.set_tls(facts);
                 }
                 let why = match &halted {
-                    Halted::Tls(why) => why.clone(),
-                    Halted::Expired(_) => "timed out".into(),
-                    Halted::Spent(_) => "over quota".into(),
-                    Halted::Finished | Halted::Broken => "the peer left".into(),
+                    Halted::Tls(why) => why,
+                    Halted::Expired(_) => "timed out",
+                    Halted::Spent(_) => "over quota",
+                    Halted::Finished | Halted::Broken => "the peer left",
                 };
-                self.reporter.record(vec![tls_failed(&why, &early)]).await;
-                Err(Ended { why: "no TLS", flow: Flow::Close })
+                self.reporter.record(vec![tls_failed(why, &early)]).await;
+                Err(Ended::closing("no TLS"))
             }
         }
     }
 
     async fn malformed(&mut self, why: &'static str) -> Ended {
-        let excerpt = Untrusted::new(self.inbox.get(..EXCERPT).unwrap_or(&self.inbox));
+        let seen = malformed(why, &self.inbox);
         let (flow, mut effects) = self.call(|session, cx| session.malformed(why, cx));
-        effects.seen.insert(0, Sighting::of(&MALFORMED).with("why", why).with("excerpt", excerpt));
-        self.carry_out(effects).await.ok();
+        effects.seen.insert(0, seen);
+        self.carry_out(effects).await;
         Ended { why: "malformed", flow: if flow == Flow::Reset { flow } else { Flow::Close } }
     }
 
+    /// Nothing more will come, or can be sent.
     async fn halted(&mut self, halted: Halted) -> Ended {
-        let timeout = match halted {
+        let why = match halted {
             Halted::Finished => {
-                let left = std::mem::take(&mut self.inbox);
-                let mut effects = self.call(|session, cx| session.finished(&left, cx)).1;
-                if !left.is_empty() {
-                    let excerpt = Untrusted::new(left.get(..EXCERPT).unwrap_or(&left));
-                    effects.seen.push(Sighting::of(&UNFINISHED).with("excerpt", excerpt));
-                }
-                self.carry_out(effects).await.ok();
-                return HUNG_UP;
+                let effects = self.left();
+                self.carry_out(effects).await;
+                return Ended::closing("hung up");
             }
-            Halted::Broken => {
-                self.unfinished().await;
-                return Ended { why: "reset", flow: Flow::Close };
-            }
-            Halted::Spent(_) => {
-                self.unfinished().await;
-                return Ended { why: "over quota", flow: Flow::Close };
-            }
-            Halted::Tls(_) => {
-                self.unfinished().await;
-                return Ended { why: "TLS broke", flow: Flow::Close };
-            }
-            Halted::Expired(timeout) => timeout,
+            Halted::Broken => "reset",
+            Halted::Spent(_) => "over quota",
+            Halted::Tls(_) => "TLS broke",
+            Halted::Expired(_) => "timed out",
         };
         self.unfinished().await;
-        let effects = self.call(|session, cx| session.timeout(timeout, cx)).1;
-        self.last_words(effects).await;
-        Ended { why: "timed out", flow: Flow::Close }
+        if let Halted::Expired(timeout) = halted {
+            let effects = self.call(|session, cx| session.timeout(timeout, cx)).1;
+            self.last_words(effects).await;
+        }
+        Ended::closing(why)
     }
 
+    /// Records what the peer left unfinished, and what the session knows and has not told yet.
     async fn unfinished(&mut self) {
-        let left = std::mem::take(&mut self.inbox);
-        let effects = self.call(|session, cx| session.finished(&left, cx)).1;
-        let mut seen = effects.seen;
-        if !left.is_empty() {
-            let excerpt = Untrusted::new(left.get(..EXCERPT).unwrap_or(&left));
-            seen.push(Sighting::of(&UNFINISHED).with("excerpt", excerpt));
-        }
+        let seen = self.left().seen;
         if !seen.is_empty() {
             self.reporter.record(seen).await;
         }
     }
 
+    fn left(&mut self) -> Effects {
+        let inbox = &self.inbox;
+        let mut effects =
+            call(self.session.as_mut(), self.reporter, |session, cx| session.finished(inbox, cx)).1;
+        if !self.inbox.is_empty() {
+            effects.seen.push(unfinished(&self.inbox));
+            self.inbox = Vec::new();
+        }
+        if let Some(early) = self.hello.take() {
+            if let Some(facts) = self.conn.revealed() {
+                self.reporter.set_tls(facts);
+            }
+            effects.seen.push(tls_failed("not finished", &early));
+        }
+        effects
+    }
+
+    /// The session failed: at least what came is kept.
+    fn not_understood(&mut self) {
+        if !self.inbox.is_empty() {
+            self.reporter.hold(vec![malformed("not understood", &self.inbox)]);
+        }
+    }
+
     fn call<R>(&mut self, act: impl FnOnce(&mut dyn AnySession, &mut Cx<'_>) -> R) -> (R, Effects) {
-        let mut effects = Effects::default();
-        let peer: Peer = *self.reporter.peer();
-        let mut random = System;
-        let mut cx = Cx::new(&peer, now(), self.reporter.tls(), &mut random, &mut effects);
-        let result = act(self.session.as_mut(), &mut cx);
-        (result, effects)
+        call(self.session.as_mut(), self.reporter, act)
     }
 
     /// Evidence first, then the pause, then the answer.
-    async fn carry_out(&mut self, effects: Effects) -> Result<(), Halted> {
-        let answered = !effects.reply.is_empty();
+    async fn carry_out(&mut self, effects: Effects) {
+        let answered = !effects.reply.is_empty() && self.deaf.is_none();
         match (effects.seen.is_empty(), answered) {
             (true, _) => {}
             (false, true) => self.reporter.record(effects.seen).await,
             (false, false) => self.reporter.report(effects.seen).await,
         }
-        if !effects.pause.is_zero() {
+        if self.deaf.is_none() && !effects.pause.is_zero() {
             tokio::time::sleep(effects.pause.min(self.conn.limits().idle)).await;
         }
         if answered {
-            self.conn.send(&effects.reply).await?;
+            self.deaf = self.conn.send(&effects.reply).await.err();
         }
-        Ok(())
     }
 
     /// Sent after a clock ran out, so with a short clock of its own.
@@ -337,23 +373,25 @@ impl<T: Io> Driver<'_, T> {
     }
 }
 
+/// Calls into the session. If it panics, what it had seen is reported with the end of the conversation.
+fn call<R>(
+    session: &mut dyn AnySession,
+    reporter: &mut Reporter,
+    act: impl FnOnce(&mut dyn AnySession, &mut Cx<'_>) -> R,
+) -> (R, Effects) {
+    match bug::call(reporter, |cx| act(session, cx)) {
+        (Ok(result), effects) => (result, effects),
+        (Err(panic), effects) => {
+            reporter.hold(effects.seen);
+            std::panic::resume_unwind(panic)
+        }
+    }
+}
+
+fn unfinished(left: &[u8]) -> Sighting {
+    Sighting::of(&UNFINISHED).with("excerpt", excerpt(left))
+}
+
 fn tls_failed(why: &str, early: &[u8]) -> Sighting {
-    let excerpt = Untrusted::new(early.get(..EXCERPT).unwrap_or(early));
-    Sighting::of(&TLS_FAILED).with("why", why).with("excerpt", excerpt)
-}
-
-/// Runs a future so that a panic in it is a value. Pinned by the caller: a task that holds it holds it once.
-fn unwinding<R>(
-    mut future: Pin<&mut impl Future<Output = R>>,
-) -> impl Future<Output = Result<R, Box<dyn Any + Send>>> {
-    poll_fn(move |cx| match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))) {
-        Ok(Poll::Pending) => Poll::Pending,
-        Ok(Poll::Ready(result)) => Poll::Ready(Ok(result)),
-        Err(panic) => Poll::Ready(Err(panic)),
-    })
-}
-
-fn panic_text(panic: &Box<dyn Any + Send>) -> &str {
-    let text = panic.downcast_ref::<String>().map(String::as_str);
-    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no text")
+    Sighting::of(&TLS_FAILED).with("why", why).with("excerpt", excerpt(early))
 }

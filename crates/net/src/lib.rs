@@ -2,6 +2,7 @@
 //! clocks, stamps, evidence before answer.
 
 pub mod admission;
+mod bug;
 pub mod conn;
 pub mod datagram;
 pub mod drive;
@@ -10,7 +11,8 @@ pub mod listen;
 pub mod proxy;
 pub mod report;
 
-pub use admission::{Admission, Total};
+pub use admission::{Admission, Room};
+pub use bug::text as panic_text;
 pub use conn::Conn;
 pub use datagram::serve_datagrams;
 pub use kinds::KINDS;

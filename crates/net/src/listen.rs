@@ -105,6 +105,8 @@ pub async fn serve(
 ) -> TcpListener {
     let mut spare = Spare::new();
     let mut turned = Turned::default();
+    // Those who are over a limit as their proxy named them.
+    let (refuse, mut refused) = mpsc::channel(REFUSED);
     let mut backoff = BACKOFF;
     loop {
         let due = turned.due();
@@ -113,6 +115,10 @@ pub async fn serve(
             () = accepting.cancelled() => break,
             () = tokio::time::sleep_until(due), if !turned.counts.is_empty() => {
                 turned.flush(&listening, &events).await;
+                continue;
+            }
+            Some((peer, limit)) = refused.recv() => {
+                turned.count(peer, limit, &listening, &events).await;
                 continue;
             }
             accepted = socket.accept() => accepted,
@@ -126,21 +132,24 @@ pub async fn serve(
                 {
                     let peer = Peer::new(remote, local, Transport::Tcp);
                     turned.count(peer, "descriptors", &listening, &events).await;
-                    backoff = BACKOFF;
                     continue;
                 }
                 // Never fatal, never a busy loop. The peer may also be gone already (ECONNABORTED).
-                tokio::time::sleep(backoff).await;
+                tokio::select! {
+                    () = accepting.cancelled() => break,
+                    () = tokio::time::sleep(backoff) => {}
+                }
                 backoff = backoff.saturating_mul(2).min(Duration::from_secs(1));
                 continue;
             }
         };
         backoff = BACKOFF;
-        let Ok(local) = stream.local_addr() else { continue };
+        spare.keep();
+        let Ok(local) = stream.local_addr().or_else(|_| socket.local_addr()) else { continue };
         let peer = Peer::new(remote, local, Transport::Tcp);
         // The limit for each source is for the real source, which a proxied connection has yet to name.
         let proxied = listening.proxies.iter().any(|proxies| proxies.contains(&peer.remote.ip()));
-        let permit = match listening.admission.admit(peer.remote.ip(), &listening.limits) {
+        let permit = match listening.admission.admit((!proxied).then(|| peer.remote.ip())) {
             Ok(permit) => permit,
             Err(limit) => {
                 drop(stream);
@@ -149,14 +158,22 @@ pub async fn serve(
             }
         };
         let ground = (Arc::clone(&listening), events.clone(), stop.clone());
-        sessions.spawn(session(stream, peer, proxied, permit, ground));
+        let refuse = proxied.then(|| refuse.clone());
+        sessions.spawn(session(stream, peer, permit, refuse, ground));
+    }
+    refused.close();
+    while let Some((peer, limit)) = refused.recv().await {
+        turned.count(peer, limit, &listening, &events).await;
     }
     turned.flush(&listening, &events).await;
     socket
 }
 
 const BACKOFF: Duration = Duration::from_millis(5);
+/// Refused connections that wait to be counted; their sessions wait with them.
+const REFUSED: usize = 16;
 
+/// One connection, from a proxy if `refuse` says where to send those who are over a limit.
 #[expect(
     clippy::manual_async_fn,
     reason = "an async fn holds its arguments twice: as they came, and as they are used"
@@ -164,12 +181,11 @@ const BACKOFF: Duration = Duration::from_millis(5);
 fn session(
     mut stream: TcpStream,
     mut peer: Peer,
-    proxied: bool,
-    permit: Permit,
+    mut permit: Permit,
+    refuse: Option<mpsc::Sender<(Peer, &'static str)>>,
     (listening, events, stop): (Arc<Listening>, mpsc::Sender<Batch>, CancellationToken),
 ) -> impl Future<Output = ()> + Send {
     async move {
-        let _permit = permit;
         stream.set_nodelay(true).ok();
         if let Some(keepalive) = listening.limits.keepalive {
             let options = TcpKeepalive::new()
@@ -178,24 +194,29 @@ fn session(
                 .with_retries(keepalive.probes);
             SockRef::from(&stream).set_tcp_keepalive(&options).ok();
         }
-        if proxied {
-            match Box::pin(timeout(PROXY_PATIENCE, proxy_header(&mut stream))).await {
-                Ok(Ok(None)) => {}
-                Ok(Ok(Some((remote, local)))) => {
+        if let Some(refuse) = refuse {
+            match Box::pin(named(&mut stream, &stop)).await {
+                Ok(None) => {}
+                Ok(Some((remote, local))) => {
                     let via = Some(peer.remote);
                     peer = Peer { via, ..Peer::new(remote, local, Transport::Tcp) };
                 }
-                failed => {
-                    let excerpt =
-                        failed.map_or_else(|_| Untrusted::default(), |read| read.err().unwrap_or_default());
+                Err(excerpt) => {
                     let seen = Sighting::of(&PROXY).with("excerpt", excerpt);
                     Reporter::new(events, listening.name, peer).report(vec![seen]).await;
                     return;
                 }
             }
+            if let Err(limit) = permit.name(peer.remote.ip()) {
+                drop(stream);
+                if refuse.send((peer, limit)).await.is_err() {
+                    report_turned(peer, limit, 1, &listening, &events).await;
+                }
+                return;
+            }
         }
         let mut reporter = Reporter::new(events, listening.name, peer);
-        reporter.hold(Sighting::of(&OPENED));
+        reporter.opened(Sighting::of(&OPENED));
         // Boxed apart, so that the task of a connection is not as large as all its states side by side.
         Box::pin(drive(Conn::new(stream, listening.limits), &listening.served, reporter, stop)).await;
     }
@@ -204,24 +225,32 @@ fn session(
 /// A proxy sends its header at once.
 const PROXY_PATIENCE: Duration = Duration::from_secs(5);
 
-/// Takes the header off the stream, byte by byte so that nothing after it is taken. `Err`: what came instead.
-async fn proxy_header(stream: &mut TcpStream) -> Result<proxy::Ends, Untrusted> {
+/// The ends as the proxy names them. `Err`: what came instead.
+async fn named(stream: &mut TcpStream, stop: &CancellationToken) -> Result<proxy::Ends, Untrusted> {
     let mut head = Vec::new();
+    let read = timeout(PROXY_PATIENCE, proxy_header(stream, &mut head));
+    let ends = tokio::select! {
+        biased;
+        read = read => read.ok().flatten(),
+        () = stop.cancelled() => None,
+    };
+    ends.ok_or_else(|| head.into())
+}
+
+/// Takes the header off the stream, and nothing that follows it. `None`: what is in `head` is no header.
+async fn proxy_header(stream: &mut TcpStream, head: &mut Vec<u8>) -> Option<proxy::Ends> {
     loop {
-        let mut input = Input::stream(&head);
+        let mut input = Input::stream(head);
         let more = match proxy::header(&mut input) {
-            Ok(ends) => return Ok(ends),
+            Ok(ends) => return Some(ends),
             // A text header's length is known only at its end.
             Err(haldane_core::Halt::Need(_)) if head.first() != Some(&b'\r') => 1,
             Err(haldane_core::Halt::Need(n)) => n.saturating_sub(head.len()).max(1),
-            Err(haldane_core::Halt::Malformed(_)) => return Err(head.into()),
+            Err(haldane_core::Halt::Malformed(_)) => return None,
         };
-        let before = head.len();
-        head.resize(before.saturating_add(more), 0);
-        let read = stream.read(head.get_mut(before..).unwrap_or_default()).await.unwrap_or_default();
-        head.truncate(before.saturating_add(read));
-        if read == 0 {
-            return Err(head.into());
+        let more = u64::try_from(more).unwrap_or(1);
+        if (&mut *stream).take(more).read_buf(head).await.unwrap_or_default() == 0 {
+            return None;
         }
     }
 }
@@ -239,15 +268,23 @@ impl Spare {
         Self(File::open("/dev/null").ok())
     }
 
+    /// Keeps one back again, if there is one again.
+    fn keep(&mut self) {
+        if self.0.is_none() {
+            self.0 = File::open("/dev/null").ok();
+        }
+    }
+
     /// Accepts with the descriptor that was kept back, hangs up, keeps one back again.
     async fn turn_away(&mut self, socket: &TcpListener) -> Option<(SocketAddr, SocketAddr)> {
-        // Somebody else may have taken the descriptor when it was free last.
-        let kept = self.0.take().or_else(|| File::open("/dev/null").ok())?;
-        drop(kept);
+        self.keep();
+        self.0.take()?;
         let accepted = timeout(Duration::from_millis(10), socket.accept()).await;
-        let ends =
-            accepted.ok().and_then(Result::ok).and_then(|(stream, at)| Some((at, stream.local_addr().ok()?)));
-        self.0 = File::open("/dev/null").ok();
+        let ends = accepted.ok().and_then(Result::ok).and_then(|(stream, remote)| {
+            let local = stream.local_addr().or_else(|_| socket.local_addr()).ok()?;
+            Some((remote, local))
+        });
+        self.keep();
         ends
     }
 }

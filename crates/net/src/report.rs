@@ -11,13 +11,15 @@ use tokio::sync::{mpsc, oneshot};
 use uuid::Uuid;
 
 /// Reports for one session. The peer, the service and the time are not the caller's to choose.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Reporter {
     events: mpsc::Sender<Batch>,
     service: &'static str,
     session: Uuid,
     peer: Peer,
     tls: Option<Arc<TlsFacts>>,
+    /// Boxed: most of a connection's life, there is none.
+    opening: Option<Box<Event>>,
     held: Vec<Event>,
 }
 
@@ -28,12 +30,17 @@ const LONGEST_WAIT: Duration = Duration::from_secs(2);
 impl Reporter {
     /// Made by the listener, one for each session.
     pub fn new(events: mpsc::Sender<Batch>, service: &'static str, peer: Peer) -> Self {
-        Self { events, service, session: id(now()), peer, tls: None, held: Vec::new() }
+        Self { events, service, session: id(now()), peer, tls: None, opening: None, held: Vec::new() }
     }
 
     /// Who is at the other end.
     pub fn peer(&self) -> &Peer {
         &self.peer
+    }
+
+    /// Who reports.
+    pub fn service(&self) -> &'static str {
+        self.service
     }
 
     /// Which conversation this is.
@@ -53,44 +60,57 @@ impl Reporter {
 
     /// Keeps the opening of a connection, stamped now. If something is seen of it before [`Self::release`], that
     /// tells of the connection, too, and the opening is not an event of its own.
-    pub fn hold(&mut self, seen: Sighting) {
-        self.held = self.stamp(vec![seen]);
+    pub fn opened(&mut self, seen: Sighting) {
+        self.opening = self.stamp(vec![seen]).pop().map(Box::new);
     }
 
-    /// Whether something is held.
-    pub fn holds(&self) -> bool {
-        !self.held.is_empty()
+    /// Whether the opening is kept.
+    pub fn keeps_opening(&self) -> bool {
+        self.opening.is_some()
     }
 
-    /// Hands what is held to the store.
+    /// Keeps sightings, stamped now, until the next are reported.
+    pub fn hold(&mut self, seen: Vec<Sighting>) {
+        if !seen.is_empty() {
+            self.opening = None;
+            let events = self.stamp(seen);
+            self.held.extend(events);
+        }
+    }
+
+    /// Hands what is kept to the store.
     pub async fn release(&mut self) {
-        let held = std::mem::take(&mut self.held);
-        if !held.is_empty() {
-            self.events.send(Batch { events: held, recorded: None }).await.ok();
+        self.held.extend(self.opening.take().map(|opening| *opening));
+        if !self.held.is_empty() {
+            self.hand_over(None).await;
         }
     }
 
     /// Hands sightings to the store. A full queue slows this peer down; nothing is lost.
     pub async fn report(&mut self, seen: Vec<Sighting>) {
-        self.held = Vec::new();
-        let events = self.stamp(seen);
-        // The store outlives every session; if it is gone we are exiting.
-        self.events.send(Batch { events, recorded: None }).await.ok();
+        self.hold(seen);
+        self.hand_over(None).await;
     }
 
     /// The same, and waits until they are stored: what the peer is told next may tell it that it was seen.
     pub async fn record(&mut self, seen: Vec<Sighting>) {
-        self.held = Vec::new();
-        let events = self.stamp(seen);
+        self.hold(seen);
         let (done, recorded) = oneshot::channel();
         let recorded_call = move || {
             // Nobody waits any more if it took too long.
             done.send(()).ok();
         };
-        let batch = Batch { events, recorded: Some(Box::new(recorded_call)) };
-        if self.events.send(batch).await.is_ok() {
+        if self.hand_over(Some(Box::new(recorded_call))).await {
             tokio::time::timeout(LONGEST_WAIT, recorded).await.ok();
         }
+    }
+
+    /// Whoever is cut short while there is no room in the queue still holds everything, for the next report.
+    async fn hand_over(&mut self, recorded: Option<Box<dyn FnOnce() + Send>>) -> bool {
+        // The store outlives every session; if it is gone we are exiting.
+        let Ok(room) = self.events.reserve().await else { return false };
+        room.send(Batch { events: std::mem::take(&mut self.held), recorded });
+        true
     }
 
     fn stamp(&self, seen: Vec<Sighting>) -> Vec<Event> {

@@ -15,9 +15,10 @@ use haldane_core::{
     Severity, Sighting, Timeout, TlsUse, Transport, Value,
 };
 use haldane_net::{
-    Admission, Conn, Listening, Reporter, Total,
+    Admission, Conn, Listening, Reporter, Room,
     drive::{Served, drive},
-    listen::{bind_tcp, serve, tcp},
+    listen::{bind_tcp, bind_udp, serve, tcp, udp},
+    serve_datagrams,
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex},
@@ -109,8 +110,12 @@ struct Bench {
 
 impl Bench {
     fn new(limits: Limits) -> Self {
+        Self::with_queue(limits, 100)
+    }
+
+    fn with_queue(limits: Limits, room: usize) -> Self {
         let (client, server) = duplex(64 * 1024);
-        let (sender, events) = mpsc::channel(100);
+        let (sender, events) = mpsc::channel(room);
         let stop = CancellationToken::new();
         let reporter = Reporter::new(sender, "echo", peer("::ffff:192.0.2.7"));
         let token = stop.clone();
@@ -274,10 +279,11 @@ async fn a_pause_holds_the_answer_back_and_not_the_evidence() {
 #[tokio::test(start_paused = true)]
 async fn a_panic_in_a_session_is_the_end_of_that_session_only_and_is_reported() {
     let mut bench = Bench::new(LIMITS);
-    bench.say("bug\n").await;
+    bench.say("bug\nmore\n").await;
     let events = bench.events().await;
-    assert_eq!(names(&events), ["connection.closed"]);
-    assert_eq!(why(&events[0]), "bug");
+    assert_eq!(names(&events), ["echo.word", "connection.malformed", "connection.closed"]);
+    assert_eq!(events[1].fields["excerpt"], Value::from("bug\nmore\n"), "at least what came is kept");
+    assert_eq!(why(&events[2]), "bug");
 }
 
 #[tokio::test(start_paused = true)]
@@ -319,6 +325,61 @@ async fn what_a_peer_had_begun_to_say_at_the_shutdown_is_recorded() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_waits_for_room_in_the_queue_at_the_shutdown_is_recorded() {
+    let mut bench = Bench::with_queue(LIMITS, 1);
+    bench.hear().await;
+    bench.say("first\nsecond\n").await;
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    bench.stop.cancel();
+    let events = bench.events().await;
+    assert_eq!(names(&events), ["echo.word", "echo.word", "connection.closed"]);
+    assert_eq!(events[1].fields["word"], Value::from("second"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_shutdown_does_not_wait_for_a_peer_that_was_told_goodbye() {
+    let mut bench = Bench::new(Limits { linger: Duration::from_secs(20), ..LIMITS });
+    bench.say("bye\n").await;
+    assert_eq!(bench.events.recv().await.unwrap().events.len(), 1);
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    let started = Instant::now();
+    bench.stop.cancel();
+    assert_eq!(names(&bench.events().await), ["connection.closed"]);
+    assert_eq!(started.elapsed().as_secs(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_peer_said_before_it_vanished_is_heard_to_the_end() {
+    let mut bench = Bench::new(LIMITS);
+    bench.say("one\ntwo\nthree\nfo").await;
+    drop(std::mem::replace(&mut bench.client, duplex(1).0));
+    let events = bench.events().await;
+    let expected = ["echo.word", "echo.word", "echo.word", "connection.unfinished", "connection.closed"];
+    assert_eq!(names(&events), expected);
+    assert_eq!(why(&events[4]), "reset");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_half_said_when_a_quota_is_used_up_is_recorded() {
+    let mut bench = Bench::new(Limits { bytes_in: 8, ..LIMITS });
+    bench.say("half a word").await;
+    let events = bench.events().await;
+    assert_eq!(names(&events), ["connection.unfinished", "connection.closed"]);
+    assert_eq!(why(&events[1]), "over quota");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_follows_the_end_of_a_conversation_is_recorded() {
+    let mut bench = Bench::new(LIMITS);
+    bench.say("bye\nand more").await;
+    let events = bench.events().await;
+    assert_eq!(names(&events), ["echo.word", "connection.unfinished", "connection.closed"]);
+    let mut bench = Bench::new(LIMITS);
+    bench.say("bye\n\r\n").await;
+    assert_eq!(names(&bench.events().await), ["echo.word", "connection.closed"]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn shutdown_ends_every_conversation_and_its_end_is_reported() {
     let mut bench = Bench::new(LIMITS);
     assert_eq!(bench.hear().await, "hello\n");
@@ -343,8 +404,9 @@ struct Port {
     address: SocketAddr,
     events: mpsc::Receiver<Batch>,
     accepting: CancellationToken,
+    stop: CancellationToken,
     listener: JoinHandle<tokio::net::TcpListener>,
-    total: Arc<Total>,
+    total: Arc<Room>,
 }
 
 impl Port {
@@ -352,24 +414,18 @@ impl Port {
         let socket = tcp(bind_tcp("127.0.0.1:0".parse().unwrap()).unwrap()).unwrap();
         let address = socket.local_addr().unwrap();
         let (sender, events) = mpsc::channel(1000);
-        let total = Total::new(most);
+        let total = Arc::new(Room::new(most, usize::MAX));
         let listening = Listening {
             name: "echo",
             served: Served { protocol: Arc::new(Echo(limits)), tls: TlsUse::Never, acceptor: None },
             limits,
-            admission: Admission::new(Arc::clone(&total)),
+            admission: Admission::new(Arc::clone(&total), &limits),
             proxies: proxies.iter().map(|range| range.parse().unwrap()).collect(),
         };
-        let accepting = CancellationToken::new();
-        let served = serve(
-            socket,
-            Arc::new(listening),
-            sender,
-            TaskTracker::new(),
-            accepting.clone(),
-            CancellationToken::new(),
-        );
-        Self { address, events, accepting, listener: tokio::spawn(served), total }
+        let (accepting, stop) = (CancellationToken::new(), CancellationToken::new());
+        let served =
+            serve(socket, Arc::new(listening), sender, TaskTracker::new(), accepting.clone(), stop.clone());
+        Self { address, events, accepting, stop, listener: tokio::spawn(served), total }
     }
 
     async fn connect(&self) -> TcpStream {
@@ -439,6 +495,51 @@ async fn a_trusted_proxy_names_the_source_and_must() {
 }
 
 #[tokio::test]
+async fn behind_a_proxy_the_limit_for_each_source_is_for_the_real_one() {
+    let mut port = Port::new(Limits { per_peer: 1, connections: 100, ..LIMITS }, &["127.0.0.0/8"], 1000);
+    let mut held = Vec::new();
+    for (source, seen) in [(9, "connection.opened"), (9, "connection.turned"), (10, "connection.opened")] {
+        let mut proxied = port.connect().await;
+        let header = format!("PROXY TCP4 198.51.100.{source} 192.0.2.1 4711 22\r\n");
+        proxied.write_all(header.as_bytes()).await.unwrap();
+        let event = port.next().await;
+        assert_eq!((event.kind.name, event.peer.unwrap().remote.ip()), (seen, [198, 51, 100, source].into()));
+        held.push(proxied);
+    }
+    assert_eq!(port.total.served(), 2);
+}
+
+#[tokio::test]
+async fn a_shutdown_in_the_middle_of_a_proxy_header_is_seen() {
+    let mut port = Port::new(LIMITS, &["127.0.0.0/8"], 1000);
+    let _proxied = port.connect().await;
+    while port.total.served() == 0 {
+        tokio::task::yield_now().await;
+    }
+    port.stop.cancel();
+    assert_eq!(port.next().await.kind.name, "proxy.malformed");
+}
+
+#[test]
+fn the_limit_for_each_source_over_all_services_holds() {
+    let room = Arc::new(Room::new(10, 1));
+    let (one, other) = (Admission::new(room.clone(), &LIMITS), Admission::new(room.clone(), &LIMITS));
+    let (eve, bob) = (Some([192, 0, 2, 7].into()), Some([192, 0, 2, 8].into()));
+    let permit = one.admit(eve).unwrap();
+    assert_eq!(other.admit(eve).err(), Some("per_source"));
+    let _bob = other.admit(bob).unwrap();
+    room.resize(2, 2);
+    assert_eq!(other.admit(eve).err(), Some("total"));
+    drop(permit);
+    let mut unnamed = other.admit(None).unwrap();
+    room.resize(10, 1);
+    assert_eq!(unnamed.name([192, 0, 2, 8].into()).err(), Some("per_source"));
+    assert_eq!(room.served(), 2);
+    drop(unnamed);
+    assert_eq!(room.served(), 1);
+}
+
+#[tokio::test]
 async fn somebody_else_s_proxy_header_is_not_believed() {
     let mut port = Port::new(LIMITS, &["192.0.2.0/24"], 1000);
     let mut liar = port.connect().await;
@@ -454,4 +555,38 @@ async fn a_listener_hands_its_socket_to_its_successor() {
     let socket = timeout(Duration::from_secs(5), port.listener).await.unwrap().unwrap();
     let waiting = TcpStream::connect(port.address).await.unwrap();
     assert_eq!(socket.accept().await.unwrap().1, waiting.local_addr().unwrap());
+}
+
+struct Shout;
+
+impl haldane_core::service::AnyDatagrams for Shout {
+    fn answer(&self, datagram: &mut Input<'_>, cx: &mut Cx<'_>) -> Result<(), Halt> {
+        cx.report(Sighting::of(&WORD).with("word", datagram.rest()));
+        cx.reply(datagram.take_rest());
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn a_slow_store_makes_no_datagram_unseen() {
+    let socket = udp(bind_udp("127.0.0.1:0".parse().unwrap()).unwrap()).unwrap();
+    let client = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    client.connect(socket.local_addr().unwrap()).unwrap();
+    for number in 0..100_u8 {
+        client.send(&[number]).unwrap();
+    }
+    let (sender, mut events) = mpsc::channel(1000);
+    let stop = CancellationToken::new();
+    let service = tokio::spawn(serve_datagrams(socket, "shout", Arc::new(Shout), sender, stop.clone()));
+    // Nobody says that anything is recorded: two seconds for each of them would be minutes.
+    for number in 0..100_u8 {
+        let batch = timeout(Duration::from_secs(30), events.recv()).await.unwrap().unwrap();
+        assert_eq!(batch.events[0].fields["word"], Value::from(&[number][..]));
+    }
+    client.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+    assert_eq!(client.recv(&mut [0; 10]).unwrap(), 1);
+    client.send(b"last").unwrap();
+    stop.cancel();
+    assert_eq!(events.recv().await.unwrap().events[0].fields["word"], Value::from("last"));
+    service.await.unwrap();
 }

@@ -4,7 +4,7 @@
 //! Formats: passlib's `pbkdf2_sha1/256/512`, bcrypt (Provos, Mazières 1999), SHA-crypt (Drepper 2007), Argon2
 //! (RFC 9106) in the PHC string format.
 
-use std::str::FromStr;
+use std::{fmt, str::FromStr};
 
 use argon2::Argon2;
 use base64::{
@@ -37,7 +37,7 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
 );
 
 /// What a password is compared with.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub enum Password {
     /// Itself.
     Plain(String),
@@ -71,6 +71,16 @@ impl Digest {
             Self::Sha256 => 32,
             Self::Sha512 => 64,
         }
+    }
+}
+
+impl fmt::Debug for Password {
+    /// Never the password.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Plain(_) => "Plain(…)",
+            Self::Hashed(_) => "Hashed(…)",
+        })
     }
 }
 

@@ -1,7 +1,8 @@
-//! Answers as the real product did: each `<service>/probes.json` is a recording of a real server, replayed here
-//! against ours step by step.
+//! Answers as the real product did: each `<service>/probes*.json` is a recording of a real server, replayed here
+//! against ours step by step. `record/` makes them.
 //!
-//! A recording is a list of `{"name", "steps": [{"send_hex", "recv_hex"}], "end"}`. Beside it, `probes.notes`:
+//! A recording is a list of `{"name", "steps": [{"send_hex", "recv_hex"}], "end"}`. Beside it, in a file that ends with
+//! `.notes`:
 //!
 //! - `@ key = value`: how our service is configured to be that product,
 //! - `mask REGEX`: bytes that differ from one conversation to the next (nonces, times). What the pattern's groups
@@ -123,35 +124,53 @@ fn difference(protocol: &dyn AnyProtocol, probe: &Value, notes: &Notes) -> Optio
     (theirs != ours).then(|| format!("ends with {theirs}, ours with {ours}"))
 }
 
+/// The recordings of that service: name of the file, probes, notes.
+fn recordings(service: &str) -> Vec<(String, Vec<Value>, Notes)> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src").join(service);
+    let names =
+        std::fs::read_dir(&folder).unwrap().map(|file| file.unwrap().file_name().into_string().unwrap());
+    let mut names: Vec<String> =
+        names.filter(|name| name.starts_with("probes") && name.ends_with(".json")).collect();
+    names.sort();
+    let read = |name: String| {
+        let probes = serde_json::from_slice(&std::fs::read(folder.join(&name)).unwrap()).unwrap();
+        let notes = Notes::read(&folder.join(&name).with_extension("notes"));
+        (name, probes, notes)
+    };
+    names.into_iter().map(read).collect()
+}
+
 #[test]
 fn decoys_answer_as_the_recorded_products_did() {
     let mut failures = Vec::new();
     for entry in ALL {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src").join(entry.name);
-        let Ok(recording) = std::fs::read(folder.join("probes.json")) else { continue };
-        let probes: Vec<Value> = serde_json::from_slice(&recording).unwrap();
-        let notes = Notes::read(&folder.join("probes.notes"));
-        let settings: Vec<&str> = notes.settings.iter().map(String::as_str).collect();
-        let service =
-            build(entry, &settings).unwrap_or_else(|problems| panic!("{}: {problems:?}", entry.name));
-        let protocol = service.stream.unwrap();
-        let mut differing = 0_usize;
-        for probe in &probes {
-            let name = probe["name"].as_str().unwrap();
-            let difference = difference(protocol.as_ref(), probe, &notes);
-            differing += usize::from(difference.is_some());
-            match (difference, notes.exceptions.contains_key(name)) {
-                (Some(how), false) => failures.push(format!("{}: {name}: {how}", entry.name)),
-                (None, true) => {
-                    failures.push(format!("{}: {name}: agrees now, drop the exception", entry.name))
+        for (file, probes, notes) in recordings(entry.name) {
+            let settings: Vec<&str> = notes.settings.iter().map(String::as_str).collect();
+            let service =
+                build(entry, &settings).unwrap_or_else(|problems| panic!("{}: {problems:?}", entry.name));
+            let protocol = service.stream.unwrap();
+            let mut differing = 0_usize;
+            for probe in &probes {
+                let name = probe["name"].as_str().unwrap();
+                let difference = difference(protocol.as_ref(), probe, &notes);
+                differing += usize::from(difference.is_some());
+                match (difference, notes.exceptions.contains_key(name)) {
+                    (Some(how), false) => failures.push(format!("{}: {name}: {how}", entry.name)),
+                    (None, true) => {
+                        failures.push(format!("{}: {name}: agrees now, drop the exception", entry.name))
+                    }
+                    _ => {}
                 }
-                _ => {}
             }
-        }
-        let agree = probes.len() - differing;
-        println!("{}: {agree} of {} probes agree", entry.name, probes.len());
-        if agree * 100 < probes.len() * 95 {
-            failures.push(format!("{}: only {agree} of {} probes agree", entry.name, probes.len()));
+            let agree = probes.len() - differing;
+            println!("{}, {file}: {agree} of {} probes agree", entry.name, probes.len());
+            if agree * 100 < probes.len() * 95 {
+                failures.push(format!(
+                    "{}, {file}: only {agree} of {} probes agree",
+                    entry.name,
+                    probes.len()
+                ));
+            }
         }
     }
     assert!(failures.is_empty(), "\n{}", failures.join("\n"));

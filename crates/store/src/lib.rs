@@ -12,6 +12,7 @@
 //! Read `row` (what an event is on disk), `tail`, `writer`, `journal` (what sinks see), `retain` (what is
 //! deleted and when), `query` (what people read), `verify` (honey-credentials off the event path).
 
+mod checkpoint;
 mod journal;
 pub mod kinds;
 mod query;
@@ -141,6 +142,7 @@ impl Store {
         let opened = schema::begin(&options.folder, options.durable)?;
         let shared = Arc::new(Shared::new(opened.reading, opened.newest, opened.cursors, kinds));
         let (ingest, queue) = mpsc::channel(QUEUE);
+        checkpoint::spawn(shared.clone(), options.folder.clone()).map_err(Error::Thread)?;
         let mut writer =
             Writer::new(shared.clone(), opened.db, options, process, queue).map_err(Error::Thread)?;
         writer.begin(opened.aside.as_deref(), opened.unwritable);

@@ -52,6 +52,10 @@ impl Identity {
     /// # Errors
     /// Out of memory.
     pub fn self_signed(names: &Names, age: Duration) -> Result<Self, ErrorStack> {
+        Self::lasting(LIFETIME_DAYS, names, age)
+    }
+
+    fn lasting(lifetime_days: u32, names: &Names, age: Duration) -> Result<Self, ErrorStack> {
         let key = PKey::from_rsa(Rsa::generate(2048)?)?;
         let mut name = X509NameBuilder::new()?;
         // RFC 5280, appendix A: at most 64 characters.
@@ -76,7 +80,7 @@ impl Identity {
             )?;
         }
         builder.set_not_before(&made)?;
-        builder.set_not_after(&*Asn1Time::days_from_now(LIFETIME_DAYS.saturating_sub(days))?)?;
+        builder.set_not_after(&*Asn1Time::days_from_now(lifetime_days.saturating_sub(days))?)?;
         builder.append_extension(BasicConstraints::new().build()?)?;
         let names = SubjectAlternativeName::new().dns(&common).build(&builder.x509v3_context(None, None))?;
         builder.append_extension(names)?;
@@ -106,8 +110,26 @@ impl Identity {
         Asn1Time::days_from_now(days).is_ok_and(|then| self.certificate.not_after() < then)
     }
 
-    /// Whether it signs itself: then it may be replaced by another that does, before it ends.
-    pub fn is_self_signed(&self) -> bool {
-        self.chain.is_empty() && self.certificate.verify(&self.key).unwrap_or(false)
+    /// Whether it looks as if it was made by [`Self::self_signed`]: then it may be replaced by another before it
+    /// ends.
+    pub fn is_ours(&self) -> bool {
+        let lifetime = self.certificate.not_before().diff(self.certificate.not_after());
+        let ours = lifetime.is_ok_and(|lifetime| u32::try_from(lifetime.days) == Ok(LIFETIME_DAYS));
+        ours && self.chain.is_empty() && self.certificate.verify(&self.key).unwrap_or(false)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_certificate_of_another_maker_is_not_taken_for_ours() {
+        let names = Names { common: "files01".into() };
+        // As old as it may claim to be, with the seconds that make its time of day vary.
+        for age in [0, 1, 86_400 * 399 + 211 * 399] {
+            assert!(Identity::self_signed(&names, Duration::from_secs(age)).unwrap().is_ours(), "{age}");
+        }
+        assert!(!Identity::lasting(365, &names, Duration::ZERO).unwrap().is_ours());
     }
 }

@@ -182,15 +182,22 @@ fn start(arguments: &Arguments, pid_file: &Path) -> ExitCode {
             Err(why) => fail(format!("started as process {pid}, but {why}")),
         },
         Ok(Started::Ended(status)) => {
-            let _ = std::fs::remove_file(pid_file);
+            forget(pid_file);
             fail(format!("the daemon did not start: {status}"));
             // What the daemon says of itself: 78 for a wrong configuration.
             ExitCode::from(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1).max(1))
         }
         Err(error) => {
-            let _ = std::fs::remove_file(pid_file);
+            forget(pid_file);
             fail(format!("cannot start the daemon: {error}"))
         }
+    }
+}
+
+/// Removes the file of a daemon that did not start. One that was started beside it may have written its number.
+fn forget(pid_file: &Path) {
+    if std::fs::read_to_string(pid_file).is_ok_and(|pid| pid.is_empty()) {
+        let _ = std::fs::remove_file(pid_file);
     }
 }
 

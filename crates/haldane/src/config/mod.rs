@@ -20,7 +20,7 @@ use std::{fmt, net::IpAddr, path::PathBuf, sync::Arc, time::Duration};
 use haldane_core::{Host, Keep, Problem, Table};
 use haldane_pipeline::Ignore;
 
-use self::{environment::Lookup, keep::Look};
+use self::{environment::Lookup, keep::Folder};
 pub use self::{
     service::{Endpoint, ServiceConfig, TlsSettings},
     sink::SinkConfig,
@@ -180,7 +180,7 @@ impl Config {
 
 /// Keeps keys and certificates in the state folder, or only looks at them.
 pub(crate) fn keeper(state_folder: &std::path::Path, write: bool) -> Arc<dyn Keep> {
-    if write { Arc::new(keep::Folder::new(state_folder)) } else { Arc::new(Look::new(state_folder)) }
+    Arc::new(if write { Folder::new(state_folder) } else { Folder::only_looked_at(state_folder) })
 }
 
 /// What a command that only reads the store must know: less than a [`Config`], and had without making a key.

@@ -4,7 +4,7 @@
 use haldane_core::{Host, Section, Table, section::Described};
 use haldane_sinks::Sender;
 
-use super::{EVERYWHERE, Surroundings, keep::Look, service, settings};
+use super::{EVERYWHERE, Surroundings, keeper, service, settings};
 
 const HEAD: &str = "\
 The configuration of Haldane, a network canary.
@@ -57,8 +57,7 @@ type Keys = Vec<(&'static str, Vec<Described>)>;
 
 fn services() -> Keys {
     let (table, mut problems) = (Table::default(), Vec::new());
-    let host =
-        Host { name: "files01".to_owned(), keep: std::sync::Arc::new(Look::new(std::path::Path::new(""))) };
+    let host = Host { name: "files01".to_owned(), keep: keeper(std::path::Path::new(""), false) };
     let mut keys = |entry| {
         let mut section = Section::new(&table, &mut problems);
         service::configure(entry, &mut section, &EVERYWHERE, &host);

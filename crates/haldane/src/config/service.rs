@@ -24,7 +24,6 @@ use super::settings::{addresses, networks};
 const NEAR: [&str; 6] = ["127.0.0.0/8", "::1", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7"];
 
 /// One enabled decoy.
-#[derive(Debug)]
 pub struct ServiceConfig {
     /// Its row of the registry.
     pub entry: &'static Entry,
@@ -53,6 +52,17 @@ pub struct Endpoint {
     pub transport: Transport,
     /// Where.
     pub address: SocketAddr,
+}
+
+impl fmt::Debug for ServiceConfig {
+    /// Without what may be secret: bait, and keys of the service's own.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ServiceConfig")
+            .field("name", &self.entry.name)
+            .field("endpoints", &self.endpoints)
+            .field("limits", &self.limits)
+            .finish_non_exhaustive()
+    }
 }
 
 impl fmt::Display for Endpoint {

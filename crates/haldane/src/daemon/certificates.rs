@@ -2,8 +2,6 @@
 
 use std::{
     fs,
-    io::Write,
-    os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -12,7 +10,7 @@ use haldane_core::Keep;
 use haldane_net::report::System;
 use haldane_tls::{Acceptor, Identity, Names};
 
-use crate::config::TlsSettings;
+use crate::config::{TlsSettings, keep::write_aside};
 
 /// A self-made certificate that ends sooner than this is replaced.
 const RENEWAL: Duration = Duration::from_secs(30 * 86_400);
@@ -63,17 +61,17 @@ fn from_files(certificate: &Path, key: &Path, domain: &str) -> Result<Identity, 
     let missing = |path: &Path| !path.exists();
     if missing(certificate) && missing(key) {
         let made = made(domain)?;
-        write(certificate, 0o644, &pem(made.certificate_pem())?)?;
-        write(key, 0o600, &pem(made.key_pem())?)?;
+        write(certificate, key, &made)?;
         return Ok(made);
     }
     let identity = read(certificate, key)?;
-    if identity.is_self_signed() && identity.ends_within(RENEWAL) {
+    // An operator's own may end as it likes, as that of the machine that is imitated may.
+    if identity.is_ours() && identity.ends_within(RENEWAL) {
         let made = made(domain)?;
-        // Only what this program may write is what it made; another's expired certificate is still a decoy's.
-        if write(key, 0o600, &pem(made.key_pem())?).is_ok() {
-            write(certificate, 0o644, &pem(made.certificate_pem())?)?;
-            return Ok(made);
+        match write(certificate, key, &made) {
+            Ok(()) => return Ok(made),
+            // It still serves for a while.
+            Err(why) => tracing::warn!("a certificate that ends soon stays: {why}"),
         }
     }
     Ok(identity)
@@ -128,23 +126,41 @@ fn read(certificate: &Path, key: &Path) -> Result<Identity, String> {
     })
 }
 
-fn write(path: &Path, mode: u32, content: &[u8]) -> Result<(), String> {
-    let failed = |error: std::io::Error| format!("{} cannot be written: {error}", path.display());
-    if let Some(folder) = path.parent() {
-        fs::create_dir_all(folder).map_err(failed)?;
+/// Writes both before either takes its place.
+fn write(certificate: &Path, key: &Path, made: &Identity) -> Result<(), String> {
+    let aside = |path: &Path, mode, content: &[u8]| {
+        let folder = path.parent().map_or(Ok(()), fs::create_dir_all);
+        let written = folder.and_then(|()| write_aside(path, mode, content));
+        written.map_err(|error| format!("{} cannot be written: {error}", path.display()))
+    };
+    let new_certificate = aside(certificate, 0o644, &pem(made.certificate_pem())?)?;
+    let new_key = aside(key, 0o600, &pem(made.key_pem())?)?;
+    for (new, path) in [(new_key, key), (new_certificate, certificate)] {
+        fs::rename(new, path).map_err(|error| format!("{} cannot be replaced: {error}", path.display()))?;
     }
-    let mut file = fs::OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(mode)
-        .open(path)
-        .map_err(failed)?;
-    file.write_all(content).map_err(failed)
+    Ok(())
 }
 
 /// A domain as the name of a file.
 fn file_name(domain: &str) -> PathBuf {
     let safe = |c: char| if c.is_ascii_alphanumeric() || c == '-' || c == '_' { c } else { '_' };
     PathBuf::from(format!("tls-{}", domain.chars().map(safe).collect::<String>()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_made_here_is_renewed_before_it_ends() {
+        let place = tempfile::tempdir().unwrap();
+        let (certificate, key) = (place.path().join("c.pem"), place.path().join("k.pem"));
+        let names = Names { common: "files01".into() };
+        // Made so long ago that it ends in ten days.
+        let old = Identity::self_signed(&names, Duration::from_secs(3640 * 86_400)).unwrap();
+        write(&certificate, &key, &old).unwrap();
+        let renewed = from_files(&certificate, &key, "files01").unwrap();
+        assert_ne!(renewed.certificate_pem().unwrap(), old.certificate_pem().unwrap());
+        assert_eq!(fs::read(&key).unwrap(), renewed.key_pem().unwrap());
+    }
 }

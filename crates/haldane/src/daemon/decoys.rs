@@ -8,9 +8,9 @@ use std::{
     sync::Arc,
 };
 
-use haldane_core::{Batch, Keep, Limits, TlsUse, Transport, service::Service};
+use haldane_core::{Batch, Keep, TlsUse, Transport, service::Service};
 use haldane_net::{
-    Admission, Listening, Total,
+    Admission, Listening, Room,
     drive::Served,
     listen::{self, bind_tcp, bind_udp},
     serve_datagrams,
@@ -19,7 +19,7 @@ use tokio::{sync::mpsc, task::JoinHandle};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::certificates::Certificate;
-use crate::config::{Endpoint, ServiceConfig};
+use crate::config::{Endpoint, LimitSettings, ServiceConfig};
 
 /// A bound socket that nobody serves at the moment.
 #[derive(Debug)]
@@ -44,6 +44,14 @@ pub struct Failed {
     pub why: String,
 }
 
+/// A service with its certificate. Nothing is bound yet.
+#[derive(Debug)]
+pub struct Loaded {
+    /// Its settings.
+    pub config: ServiceConfig,
+    certificate: Option<Certificate>,
+}
+
 /// A service with its sockets and its certificate: what needs privileges is done.
 #[derive(Debug)]
 pub struct Prepared {
@@ -52,23 +60,36 @@ pub struct Prepared {
     sockets: Vec<(Endpoint, Bound)>,
 }
 
-/// Binds and loads for one service. What fails is named; what works, works.
+/// When sockets are bound.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Moment {
+    /// With all the privileges that there ever were.
+    Start,
+    /// Without those that were dropped.
+    Reload,
+}
+
+/// Loads what one service needs beside its sockets.
+///
+/// # Errors
+/// The service that has to do without.
+pub fn load(config: ServiceConfig, state_folder: &Path, keep: &dyn Keep) -> Result<Loaded, Failed> {
+    let certificate = config.tls.as_ref().map(|settings| Certificate::load(settings, state_folder, keep));
+    match certificate.transpose() {
+        Ok(certificate) => Ok(Loaded { config, certificate }),
+        Err(why) => Err(Failed { service: config.entry.name, address: None, why }),
+    }
+}
+
+/// Binds for one service. What fails is named; what works, works.
 pub fn prepare(
-    config: ServiceConfig,
+    loaded: Loaded,
     idle: &mut Sockets,
-    state_folder: &Path,
-    keep: &dyn Keep,
+    moment: Moment,
     failed: &mut Vec<Failed>,
 ) -> Option<Prepared> {
+    let Loaded { config, certificate } = loaded;
     let service = config.entry.name;
-    let certificate = config.tls.as_ref().map(|settings| Certificate::load(settings, state_folder, keep));
-    let certificate = match certificate.transpose() {
-        Ok(certificate) => certificate,
-        Err(why) => {
-            failed.push(Failed { service, address: None, why });
-            return None;
-        }
-    };
     let mut sockets = Vec::new();
     let mut refused = Vec::new();
     for endpoint in &config.endpoints {
@@ -84,10 +105,22 @@ pub fn prepare(
             && error.kind() != io::ErrorKind::AddrInUse
             && sockets.iter().any(|(bound, _)| bound.address.port() == endpoint.address.port());
         if !other_family_works {
-            failed.push(Failed { service, address: Some(endpoint), why: explain(&endpoint, &error) });
+            failed.push(Failed { service, address: Some(endpoint), why: explain(&endpoint, &error, moment) });
         }
     }
     (!sockets.is_empty()).then_some(Prepared { config, certificate, sockets })
+}
+
+impl Prepared {
+    /// How many sockets it listens on.
+    pub fn sockets(&self) -> usize {
+        self.sockets.len()
+    }
+
+    /// What it is called.
+    pub fn name(&self) -> &'static str {
+        self.config.entry.name
+    }
 }
 
 fn bind(endpoint: &Endpoint) -> io::Result<Bound> {
@@ -97,11 +130,15 @@ fn bind(endpoint: &Endpoint) -> io::Result<Bound> {
     }
 }
 
-fn explain(endpoint: &Endpoint, error: &io::Error) -> String {
+fn explain(endpoint: &Endpoint, error: &io::Error, moment: Moment) -> String {
     match error.kind() {
         io::ErrorKind::AddrInUse => {
             format!("{endpoint} is in use by another program; `ss -lpn` names it")
         }
+        io::ErrorKind::PermissionDenied if moment == Moment::Reload => format!(
+            "{endpoint} needs a privilege that was given up after the start: restart the canary to bind it, or \
+             choose a port from 1024 on"
+        ),
         io::ErrorKind::PermissionDenied => format!(
             "{endpoint} needs root to bind (or CAP_NET_BIND_SERVICE): start as root with --uid and --gid, or choose \
              a port from 1024 on"
@@ -119,17 +156,24 @@ pub struct Ground {
     /// All sessions.
     pub sessions: TaskTracker,
     /// Bounds all sessions.
-    pub total: Arc<Total>,
-    /// A bound for each source, besides the services' own.
-    pub per_source: Option<usize>,
+    pub room: Arc<Room>,
+    /// Sessions that the descriptors allow.
+    pub most: usize,
     /// Listeners stop accepting.
     pub accepting: CancellationToken,
     /// Sessions end.
     pub stop: CancellationToken,
 }
 
+impl Ground {
+    /// Puts those bounds in force. Sessions that are open stay.
+    pub fn resize(&self, limits: &LimitSettings) {
+        let most = limits.connections.unwrap_or(self.most).min(self.most);
+        self.room.resize(most, limits.per_source.unwrap_or(usize::MAX));
+    }
+}
+
 /// A service at work.
-#[derive(Debug)]
 pub struct Decoy {
     /// Its name.
     pub name: &'static str,
@@ -220,7 +264,6 @@ fn listening(
 ) -> Option<Listening> {
     let protocol = Arc::clone(config.service.stream.as_ref()?);
     let from_start = config.tls.as_ref().is_some_and(|tls| tls.from_start);
-    let per_peer = config.limits.per_peer.min(ground.per_source.unwrap_or(usize::MAX));
     Some(Listening {
         name: config.entry.name,
         served: Served {
@@ -228,8 +271,8 @@ fn listening(
             tls: if from_start { TlsUse::Always } else { config.entry.tls },
             acceptor: certificate.map(|certificate| certificate.acceptor.clone()),
         },
-        limits: Limits { per_peer, ..config.limits },
-        admission: Admission::new(Arc::clone(&ground.total)),
+        limits: config.limits,
+        admission: Admission::new(Arc::clone(&ground.room), &config.limits),
         proxies: config.proxies.clone().unwrap_or_default(),
     })
 }

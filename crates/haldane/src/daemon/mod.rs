@@ -9,16 +9,22 @@ pub mod kinds;
 pub mod operations;
 pub mod outlets;
 pub mod privileges;
+mod reload;
 mod watch;
 
-use std::{fmt, path::PathBuf, process::ExitCode};
+use std::{
+    fmt,
+    path::PathBuf,
+    process::ExitCode,
+    sync::atomic::{AtomicU64, Ordering},
+};
 
-use haldane_net::Total;
+use haldane_core::Untrusted;
 use haldane_store::Store;
 use tracing::{error, info, warn};
 
 use self::{
-    decoys::{Failed, Prepared, Sockets, prepare},
+    decoys::{Failed, Moment, Prepared, Sockets, load, prepare},
     watch::Canary,
 };
 use crate::config::{Config, Problems, Source, Surroundings, keeper};
@@ -69,6 +75,8 @@ enum Error {
     Runtime(#[source] std::io::Error),
     #[error("no service could be started")]
     NoService,
+    #[error("the store ended unexpectedly: what is seen from here on would be lost")]
+    StoreEnded,
 }
 
 /// Runs the canary until it is told to stop.
@@ -102,9 +110,24 @@ fn log_to_stderr() {
         .with_max_level(level.unwrap_or(tracing::Level::INFO))
         .with_target(false)
         .with_ansi(std::io::stderr().is_terminal())
-        .with_writer(std::io::stderr);
+        .with_writer(std::io::stderr)
+        // With stderr closed, complaining about it would be a panic.
+        .log_internal_errors(false);
     // A test in this process may have set one already.
     subscriber.try_init().ok();
+    std::panic::set_hook(Box::new(panicked));
+}
+
+/// A line for a panic, more rarely with each: a peer that found the way to one may go it again. Its text may quote
+/// that peer.
+fn panicked(panic: &std::panic::PanicHookInfo<'_>) {
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    let count = COUNT.fetch_add(1, Ordering::Relaxed).saturating_add(1);
+    if count.is_power_of_two() {
+        let text = Untrusted::from(haldane_net::panic_text(panic.payload()));
+        let place = panic.location().map(ToString::to_string).unwrap_or_default();
+        error!(%text, place, count, "this is a bug");
+    }
 }
 
 fn complain(text: &str) {
@@ -113,8 +136,10 @@ fn complain(text: &str) {
 }
 
 fn start(mut options: Options) -> Result<(), Error> {
-    let around = Surroundings::here(options.state_folder.clone());
+    let mut around = Surroundings::here(options.state_folder.clone());
     let mut config = Config::load(&options.config, &around)?;
+    // A reload must not look for keys and certificates elsewhere.
+    around.state_folder = Some(config.state_folder.clone());
     for warning in &config.warnings {
         complain(&format!("{warning}\n"));
     }
@@ -129,10 +154,13 @@ fn start(mut options: Options) -> Result<(), Error> {
     let services = std::mem::take(&mut config.services);
     let bait = watch::checker(&services);
     let wanted = services.len();
-    let prepared: Vec<Prepared> = services
-        .into_iter()
-        .filter_map(|service| prepare(service, &mut idle, &state_folder, keep.as_ref(), &mut failed))
-        .collect();
+    let mut prepared: Vec<Prepared> = Vec::new();
+    for service in services {
+        match load(service, &state_folder, keep.as_ref()) {
+            Ok(loaded) => prepared.extend(prepare(loaded, &mut idle, Moment::Start, &mut failed)),
+            Err(why) => failed.push(why),
+        }
+    }
     if prepared.is_empty() && wanted > 0 {
         failed.iter().for_each(report_failed);
         return Err(Error::NoService);
@@ -148,12 +176,15 @@ fn start(mut options: Options) -> Result<(), Error> {
         .build()
         .map_err(Error::Runtime)?;
     failed.iter().for_each(report_failed);
-    let most = descriptors.saturating_sub(DESCRIPTORS_KEPT).clamp(16, MOST_CONNECTIONS);
+    // A listener keeps one descriptor back, besides its socket.
+    let listening = prepared.iter().map(Prepared::sockets).fold(0, usize::saturating_add).saturating_mul(2);
+    let kept = DESCRIPTORS_KEPT.saturating_add(listening);
+    let most = descriptors.saturating_sub(kept).clamp(16, MOST_CONNECTIONS);
     let ready = options.ready.take();
-    runtime.block_on(canary.run(prepared, failed, dropped, Total::new, most, ready));
+    let ended = runtime.block_on(canary.run(prepared, failed, dropped, most, ready));
     // A sink's blocking call may hang; the store has what it did not send.
     runtime.shutdown_timeout(std::time::Duration::from_millis(200));
-    Ok(())
+    ended
 }
 
 fn report_failed(failed: &Failed) {
@@ -184,9 +215,7 @@ fn drop_privileges(options: &Options, config: &Config) -> Result<Option<privileg
             info!(uid = identity.uid, gid = identity.gid, "privileges dropped");
             Ok(Some(identity))
         }
-        Some(identity) if identity.uid != rustix::process::getuid().as_raw() => {
-            Err(privileges::Error::NotRoot.into())
-        }
+        Some(identity) if identity != privileges::current() => Err(privileges::Error::NotRoot.into()),
         _ => {
             if root {
                 warn!("running as root: whoever breaks in has the machine");

@@ -8,7 +8,10 @@ use std::{
 
 use haldane_core::{Batch, Event, Health, Honeycred, Journal, Page, Sighting, Untrusted, Value, Wants};
 use haldane_net::{now, report::id};
-use tokio::sync::{mpsc, oneshot};
+use tokio::{
+    runtime::Handle,
+    sync::{mpsc, mpsc::error::TrySendError, oneshot},
+};
 use uuid::Uuid;
 
 use super::kinds::{MESSAGE, SINK_BACK, SINK_DOWN};
@@ -44,9 +47,14 @@ impl Operations {
         self.say(message(text)).await;
     }
 
-    /// Says it if there is room: for callers that must not wait.
+    /// Says it without waiting: for callers that must not. If there is no room, somebody else waits for it.
     pub fn mention(&self, seen: Sighting) {
-        self.0.try_send(Batch { events: vec![event(seen)], recorded: None }).ok();
+        let batch = Batch { events: vec![event(seen)], recorded: None };
+        let Err(TrySendError::Full(batch)) = self.0.try_send(batch) else { return };
+        if let Ok(runtime) = Handle::try_current() {
+            let events = self.0.clone();
+            runtime.spawn(async move { events.send(batch).await.ok() });
+        }
     }
 }
 
@@ -114,15 +122,26 @@ impl Journal for Watched {
         };
         match (was_down, health.up) {
             (false, false) => {
-                tracing::warn!(sink, why = %health.why, "a sink is down; its alerts wait in the store");
                 let why = Untrusted::new(health.why.as_bytes());
                 self.operations.mention(Sighting::of(&SINK_DOWN).with("sink", sink).with("why", why));
             }
-            (true, true) => {
-                tracing::info!(sink, "a sink is back");
-                self.operations.mention(Sighting::of(&SINK_BACK).with("sink", sink));
-            }
+            (true, true) => self.operations.mention(Sighting::of(&SINK_BACK).with("sink", sink)),
             _ => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_is_mentioned_while_the_queue_is_full_is_not_lost() {
+        let (events, mut queue) = mpsc::channel(1);
+        let operations = Operations::new(events);
+        operations.mention(Sighting::of(&SINK_DOWN));
+        operations.mention(Sighting::of(&SINK_BACK));
+        let names = [queue.recv().await, queue.recv().await].map(|batch| batch.unwrap().events[0].kind.name);
+        assert_eq!(names, ["sink.down", "sink.back"]);
     }
 }

@@ -2,24 +2,31 @@
 
 use std::{sync::Arc, time::Duration};
 
-use haldane_core::Journal;
+use haldane_core::{Health, Journal};
+use haldane_net::now;
 use haldane_sinks::Signals;
-use tokio::{sync::watch, task::JoinHandle};
+use tokio::{
+    sync::watch,
+    task::{AbortHandle, JoinHandle},
+    time::{Instant, timeout, timeout_at},
+};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::config::SinkConfig;
 
 /// How long a sink may take to finish what is under way. What it does not finish waits in the store.
-const LAST_DELIVERY: Duration = Duration::from_secs(2);
+pub const LAST_DELIVERY: Duration = Duration::from_secs(2);
+/// How long an aborted task may take to end.
+const ABORTED: Duration = Duration::from_millis(100);
 
 /// A sink at work.
-#[derive(Debug)]
 pub struct Outlet {
     /// The name of its section.
     pub name: String,
     /// Equal settings, equal text.
     pub fingerprint: String,
     stop: CancellationToken,
+    abort: AbortHandle,
     task: JoinHandle<()>,
 }
 
@@ -34,20 +41,28 @@ impl Outlet {
     ) -> Self {
         let stop = CancellationToken::new();
         let signals = Signals { grown, reopen, stop: stop.clone() };
-        let task = tasks.spawn(config.sink.run(config.delivery, Arc::clone(journal), signals));
-        Self { name: config.name, fingerprint: config.fingerprint, stop, task }
+        let work = tasks.spawn(config.sink.run(config.delivery, Arc::clone(journal), signals));
+        let abort = work.abort_handle();
+        let (name, journal) = (config.name.clone(), Arc::clone(journal));
+        let task = tasks.spawn(async move {
+            if work.await.is_err_and(|error| error.is_panic()) {
+                let why = "it failed: this is a bug; a restart takes it up again".into();
+                let health = Health { up: false, why, since: now(), delivered: 0, refused: 0 };
+                journal.health(&name, &health);
+            }
+        });
+        Self { name: config.name, fingerprint: config.fingerprint, stop, abort, task }
     }
+}
 
-    /// Tells it to end; [`Outlet::end`] then waits.
-    pub fn stop(&self) {
-        self.stop.cancel();
-    }
-
-    /// Ends it: what is under way is finished, or waits in the store.
-    pub async fn end(mut self) {
-        self.stop.cancel();
-        if tokio::time::timeout(LAST_DELIVERY, &mut self.task).await.is_err() {
-            self.task.abort();
+/// Ends them all: what is under way is finished by then, or waits in the store.
+pub async fn end(outlets: Vec<Outlet>, until: Instant) {
+    outlets.iter().for_each(|outlet| outlet.stop.cancel());
+    for mut outlet in outlets {
+        if timeout_at(until, &mut outlet.task).await.is_err() {
+            outlet.abort.abort();
+            // Its successor must not run beside it. A call that blocks is left behind.
+            timeout(ABORTED, outlet.task).await.ok();
         }
     }
 }

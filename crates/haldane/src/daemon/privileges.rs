@@ -1,14 +1,14 @@
 //! Gives up what is not needed once the ports are bound.
 
 use std::{
-    fs, io,
-    os::unix::fs::{MetadataExt, chown, fchown},
+    io,
     path::{Path, PathBuf},
 };
 
 use caps::CapSet;
 use rustix::{
-    fs::{Mode, OFlags},
+    fs::{self, AtFlags, FileType, Mode, OFlags, Stat},
+    io::Errno,
     process::{Gid, Uid, getuid},
     thread,
 };
@@ -67,7 +67,7 @@ pub fn wanted(user: Option<&str>, group: Option<&str>) -> Result<Option<Identity
         .transpose()?;
     Ok(match (user, group) {
         (Some((uid, own)), group) => Some(Identity { uid, gid: group.or(own).unwrap_or(uid) }),
-        (None, Some(gid)) => Some(Identity { uid: getuid().as_raw(), gid }),
+        (None, Some(gid)) => Some(Identity { gid, ..current() }),
         (None, None) => None,
     })
 }
@@ -81,8 +81,13 @@ pub fn unprivileged() -> Identity {
     Identity { uid, gid: gid.unwrap_or(uid) }
 }
 
+/// Who this process is.
+pub fn current() -> Identity {
+    Identity { uid: getuid().as_raw(), gid: rustix::process::getgid().as_raw() }
+}
+
 fn read(path: &str) -> String {
-    fs::read_to_string(path).unwrap_or_default()
+    std::fs::read_to_string(path).unwrap_or_default()
 }
 
 /// `name:password:uid:gid:…` (passwd(5)).
@@ -124,9 +129,9 @@ pub fn become_identity(identity: Identity, folders: &[&Path], files: &[PathBuf])
     }
     for file in files {
         // Whoever writes there says what is wrong, and goes on trying.
-        give_file(file, 0, identity).ok();
+        give_file(file, identity).ok();
     }
-    let failed = |what| move |source: rustix::io::Errno| Error::System { what, source: source.into() };
+    let failed = |what| move |source: Errno| Error::System { what, source: source.into() };
     caps::clear(None, CapSet::Bounding).ok();
     let gid = Gid::from_raw(identity.gid);
     let uid = Uid::from_raw(identity.uid);
@@ -154,41 +159,56 @@ pub fn no_more() -> Result<(), Error> {
 }
 
 /// Makes a folder the new user's, with the files in it that were root's or the folder's former owner's: another
-/// start may have given them to another user. Where everybody may write, the folder is nobody's own.
+/// start may have given them to another user. Where everybody may write, the folder is nobody's own, and only what
+/// root alone could read is given away, as keys are.
+///
+/// Whoever broke in as the former owner may have prepared the folder: links lead nowhere from here, and a file
+/// with a second name may be one of root's from elsewhere.
 fn give_folder(folder: &Path, identity: Identity) -> Result<(), Error> {
-    let failed = |path: &Path| {
-        let path = path.to_owned();
-        move |source| Error::Give { path, uid: identity.uid, source }
-    };
-    let about = fs::metadata(folder).map_err(failed(folder))?;
-    let shared = about.mode() & 0o002 != 0;
-    for entry in fs::read_dir(folder).map_err(failed(folder))?.flatten() {
-        let path = entry.path();
-        let owner = entry.metadata().ok().filter(fs::Metadata::is_file).map(|about| about.uid());
-        if owner == Some(0) || (owner == Some(about.uid()) && !shared) {
-            give_file(&path, about.uid(), identity).map_err(failed(&path))?;
+    let failed =
+        |source: Errno| Error::Give { path: folder.to_owned(), uid: identity.uid, source: source.into() };
+    let link = fs::lstat(folder).map_err(failed)?;
+    let of_root = FileType::from_raw_mode(link.st_mode).is_symlink() && link.st_uid == 0;
+    let follow = if of_root { OFlags::empty() } else { OFlags::NOFOLLOW };
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC | follow;
+    let opened = fs::open(folder, flags, Mode::empty()).map_err(failed)?;
+    let former = fs::fstat(&opened).map_err(failed)?;
+    let shared = Mode::from_raw_mode(former.st_mode).intersects(Mode::WOTH | Mode::SVTX);
+    let (uid, gid) = (Some(Uid::from_raw(identity.uid)), Some(Gid::from_raw(identity.gid)));
+    for entry in fs::Dir::read_from(&opened).map_err(failed)?.flatten() {
+        let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let Ok(file) = fs::openat(&opened, entry.file_name(), flags, Mode::empty()) else { continue };
+        let about = fs::fstat(&file).map_err(failed)?;
+        let secret =
+            about.st_uid == 0 && !Mode::from_raw_mode(about.st_mode).intersects(Mode::RWXG | Mode::RWXO);
+        if is_only_name(&about, former.st_uid) && (secret || !shared) {
+            fs::chownat(&file, c"", uid, gid, AtFlags::EMPTY_PATH).map_err(failed)?;
         }
     }
     match shared {
         true => Ok(()),
-        false => chown(folder, Some(identity.uid), Some(identity.gid)).map_err(failed(folder)),
+        false => fs::fchown(&opened, uid, gid).map_err(failed),
     }
 }
 
-/// Makes a file the new user's if it is root's or of that owner, and makes it if it is missing. Links are not
-/// followed, and a file that has other names is left alone: whoever may write in its folder could have put them
-/// there in front of a file that matters.
-fn give_file(path: &Path, former: u32, identity: Identity) -> io::Result<()> {
-    let nofollow = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    let file =
-        rustix::fs::open(path, OFlags::WRONLY | OFlags::CREATE | nofollow, Mode::from_raw_mode(0o640))?;
-    let about = fs::File::from(file.try_clone()?).metadata()?;
-    if about.is_file() && about.nlink() == 1 && [0, former].contains(&about.uid()) {
+/// Makes a file the new user's if it is root's, and makes it if it is missing. Links are not followed.
+fn give_file(path: &Path, identity: Identity) -> rustix::io::Result<()> {
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let file = fs::open(path, flags, Mode::from_raw_mode(0o640))?;
+    let about = fs::fstat(&file)?;
+    if is_only_name(&about, 0) {
         // Another group than root's is there for its readers.
-        let group = (about.gid() == 0).then_some(identity.gid);
-        fchown(file, Some(identity.uid), group)?;
+        let group = (about.st_gid == 0).then(|| Gid::from_raw(identity.gid));
+        fs::fchown(file, Some(Uid::from_raw(identity.uid)), group)?;
     }
     Ok(())
+}
+
+/// Whether it is a file of root's or of that owner, and known under one name: whoever may write in its folder
+/// could have put another name of a file there that matters.
+fn is_only_name(about: &Stat, owner: u32) -> bool {
+    let file = FileType::from_raw_mode(about.st_mode).is_file();
+    file && about.st_nlink == 1 && [0, owner].contains(&about.st_uid)
 }
 
 /// Lets the process open as many descriptors as it may; returns how many that is.
@@ -202,7 +222,46 @@ pub fn raise_descriptor_limit() -> usize {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::{MetadataExt, PermissionsExt, lchown, symlink};
+
     use super::*;
+
+    #[test]
+    fn only_what_is_root_s_and_is_there_alone_is_given_away() {
+        if !getuid().is_root() {
+            // Nothing can be given away.
+            return;
+        }
+        let place = tempfile::tempdir().unwrap();
+        let (folder, elsewhere) = (place.path().join("state"), place.path().join("shadow"));
+        std::fs::create_dir(&folder).unwrap();
+        std::fs::write(&elsewhere, "root's").unwrap();
+        std::fs::write(folder.join("key"), "ours").unwrap();
+        std::fs::hard_link(&elsewhere, folder.join("hard")).unwrap();
+        symlink(&elsewhere, folder.join("soft")).unwrap();
+        let identity = Identity { uid: 12_345, gid: 23_456 };
+        give_folder(&folder, identity).unwrap();
+        let owner = |path: &Path| std::fs::metadata(path).map(|found| (found.uid(), found.gid())).unwrap();
+        assert_eq!(owner(&folder), (12_345, 23_456));
+        assert_eq!(owner(&folder.join("key")), (12_345, 23_456));
+        assert_eq!(owner(&elsewhere), (0, 0));
+        give_folder(&folder, Identity { uid: 12_346, ..identity }).unwrap();
+        assert_eq!(owner(&folder.join("key")), (12_346, 23_456), "what another start gave to another user");
+        assert_eq!(owner(&elsewhere), (0, 0));
+
+        let link = place.path().join("link");
+        symlink(place.path(), &link).unwrap();
+        lchown(&link, Some(12_345), None).unwrap();
+        assert!(give_folder(&link, identity).is_err(), "a link that somebody else made");
+        std::fs::set_permissions(place.path(), std::fs::Permissions::from_mode(0o1777)).unwrap();
+        std::fs::write(place.path().join("key"), "ours").unwrap();
+        std::fs::set_permissions(place.path().join("key"), std::fs::Permissions::from_mode(0o600)).unwrap();
+        std::fs::remove_file(folder.join("hard")).unwrap();
+        give_folder(place.path(), identity).unwrap();
+        assert_eq!(owner(place.path()), (0, 0), "a folder like /tmp");
+        assert_eq!(owner(&place.path().join("key")), (12_345, 23_456));
+        assert_eq!(owner(&elsewhere), (0, 0));
+    }
 
     const PASSWD: &str =
         "root:x:0:0:root:/root:/bin/bash\nhaldane:x:990:980::/var/lib/haldane:/usr/sbin/nologin\n";

@@ -6,27 +6,32 @@ use std::{
 };
 
 use haldane_core::{Journal, Sighting};
-use haldane_net::Total;
+use haldane_net::Room;
 use haldane_pipeline::{Checker, Pipeline, Settings};
 use haldane_store::Store;
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
     sync::watch,
+    time::{Instant, timeout_at},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{error, info, warn};
 
 use super::{
-    decoys::{Decoy, Failed, Ground, Prepared, Sockets, prepare},
-    kinds::{DROPPED, RELOAD_REFUSED, RELOADED, RENEWED, SERVICE_FAILED, STOPPED},
+    Error,
+    decoys::{Decoy, Failed, Ground, Prepared},
+    kinds::{DROPPED, RENEWED, SERVICE_FAILED, STOPPED},
     operations::{Operations, Watched},
-    outlets::Outlet,
+    outlets::{self, LAST_DELIVERY, Outlet},
     privileges::Identity,
 };
 use crate::config::{Config, ServiceConfig, SinkConfig, Source, Surroundings, keeper};
 
-/// How long sessions may take to hang up once they are told to.
-const LAST_WORDS: Duration = Duration::from_secs(1);
+/// From the wish to stop: how long sessions may take to hang up, the sinks to finish what is under way, and the
+/// store to write the rest. Five seconds in all, with what the runtime takes.
+const SESSIONS: Duration = Duration::from_millis(1_500);
+const SINKS: Duration = Duration::from_millis(4_000);
+const STORE: Duration = Duration::from_millis(4_600);
 /// How often certificates are looked at.
 const CERTIFICATE_LOOK: Duration = Duration::from_secs(86_400);
 
@@ -35,16 +40,23 @@ const QUIET: Duration = Duration::from_secs(600);
 
 /// Everything that runs.
 pub(super) struct Canary {
-    config: Config,
-    source: Source,
-    around: Surroundings,
+    pub(super) config: Config,
+    pub(super) source: Source,
+    pub(super) around: Surroundings,
     store: Store,
-    pipeline: Arc<Mutex<Pipeline>>,
-    checker: Arc<Mutex<Checker>>,
-    decoys: Vec<Decoy>,
-    outlets: Vec<Outlet>,
+    pub(super) pipeline: Arc<Mutex<Pipeline>>,
+    pub(super) checker: Arc<Mutex<Checker>>,
+    pub(super) decoys: Vec<Decoy>,
+    pub(super) outlets: Vec<Outlet>,
     tasks: TaskTracker,
     reopen: watch::Sender<u64>,
+}
+
+/// The ways to what runs: for those who start and end parts of it.
+pub(super) struct Ways {
+    pub(super) ground: Ground,
+    pub(super) operations: Operations,
+    pub(super) journal: Arc<dyn Journal>,
 }
 
 impl Canary {
@@ -88,61 +100,74 @@ impl Canary {
     }
 
     /// Runs until told to stop.
+    ///
+    /// # Errors
+    /// The store ended before that.
     pub(super) async fn run(
         mut self,
         prepared: Vec<Prepared>,
         failed: Vec<Failed>,
         dropped: Option<Identity>,
-        total: impl FnOnce(usize) -> Arc<Total>,
         most: usize,
         ready: Option<Box<dyn FnOnce() + Send>>,
-    ) {
+    ) -> Result<(), Error> {
+        // Before anybody is told that we are up, and may send one.
+        let mut signals = Signals::listen();
         let operations = Operations::new(self.store.ingest());
-        let most = self.config.limits.connections.unwrap_or(most).min(most);
         let ground = Ground {
             events: self.store.ingest(),
             sessions: TaskTracker::new(),
-            total: total(most),
-            per_source: self.config.limits.per_source,
+            room: Arc::new(Room::new(0, 0)),
+            most,
             accepting: CancellationToken::new(),
             stop: CancellationToken::new(),
         };
-        let journal: Arc<dyn Journal> = Arc::new(Watched::new(self.store.journal(), operations.clone()));
+        ground.resize(&self.config.limits);
+        let journal = Arc::new(Watched::new(self.store.journal(), operations.clone()));
+        let ways = Ways { ground, operations, journal };
         let sinks = std::mem::take(&mut self.config.sinks);
-        self.start_sinks(sinks, &journal);
+        self.start_sinks(sinks, &ways.journal);
         if let Some(identity) = dropped {
-            operations.say(Sighting::of(&DROPPED).with("uid", identity.uid).with("gid", identity.gid)).await;
+            let seen = Sighting::of(&DROPPED).with("uid", identity.uid).with("gid", identity.gid);
+            ways.operations.say(seen).await;
         }
         for prepared in prepared {
-            self.start_decoy(prepared, &ground, &operations).await;
+            self.start_decoy(prepared, &ways).await;
         }
         for failed in &failed {
-            say_failed(failed, &operations).await;
+            say_failed(failed, &ways.operations).await;
         }
-        operations.message("Canary running!!!".into()).await;
+        ways.operations.message("Canary running!!!".into()).await;
         self.show_what_listens();
         if let Some(ready) = ready {
             ready();
         }
         notify("READY=1");
-        self.until_stopped(&ground, &operations, &journal).await;
+        let ended = self.until_stopped(&ways, &mut signals).await;
         notify("STOPPING=1");
-        self.end(ground, operations).await;
+        self.end(ways).await;
+        ended
     }
 
-    async fn start_decoy(&mut self, prepared: Prepared, ground: &Ground, operations: &Operations) {
-        match Decoy::start(prepared, ground) {
+    pub(super) async fn start_decoy(&mut self, prepared: Prepared, ways: &Ways) {
+        let service = prepared.name();
+        match Decoy::start(prepared, &ways.ground) {
             Ok(decoy) => {
                 let places: Vec<_> = decoy.endpoints.iter().map(ToString::to_string).collect();
-                operations.message(format!("Added service {} on {}", decoy.name, places.join(", "))).await;
+                let text = format!("Added service {} on {}", decoy.name, places.join(", "));
+                ways.operations.message(text).await;
                 self.decoys.push(decoy);
             }
-            Err(error) => error!(%error, "a service could not be given to the runtime"),
+            Err(error) => {
+                let failed = Failed { service, address: None, why: error.to_string() };
+                super::report_failed(&failed);
+                say_failed(&failed, &ways.operations).await;
+            }
         }
     }
 
     /// Starts sinks that are not at work yet. One that was never there begins with what is new.
-    fn start_sinks(&mut self, sinks: Vec<SinkConfig>, journal: &Arc<dyn Journal>) {
+    pub(super) fn start_sinks(&mut self, sinks: Vec<SinkConfig>, journal: &Arc<dyn Journal>) {
         let names = sinks.iter().map(|sink| sink.name.clone());
         self.store.serve(names.chain(self.outlets.iter().map(|outlet| outlet.name.clone())));
         for sink in sinks {
@@ -154,27 +179,25 @@ impl Canary {
         }
     }
 
-    async fn until_stopped(&mut self, ground: &Ground, operations: &Operations, journal: &Arc<dyn Journal>) {
-        let listen =
-            |kind| signal(kind).inspect_err(|error| error!(%error, "cannot listen for signals")).ok();
-        let mut terminate = listen(SignalKind::terminate());
-        let mut interrupt = listen(SignalKind::interrupt());
-        let mut hang_up = listen(SignalKind::hangup());
+    async fn until_stopped(&mut self, ways: &Ways, signals: &mut Signals) -> Result<(), Error> {
         let mut certificates = tokio::time::interval(CERTIFICATE_LOOK);
         loop {
             tokio::select! {
-                () = received(&mut terminate) => return,
-                () = received(&mut interrupt) => return,
-                () = received(&mut hang_up) => {
+                () = received(&mut signals.terminate) => return Ok(()),
+                () = received(&mut signals.interrupt) => return Ok(()),
+                () = received(&mut signals.hang_up) => {
                     self.reopen.send_modify(|count| *count = count.wrapping_add(1));
-                    self.reload(ground, operations, journal).await;
+                    self.reload(ways).await;
                 }
-                _ = certificates.tick() => self.renew_certificates(operations).await,
+                _ = certificates.tick() => self.renew_certificates(&ways.operations).await,
+                // Deaf decoys are worse than none: whoever watches over us starts us again.
+                () = ways.ground.events.closed() => return Err(Error::StoreEnded),
             }
         }
     }
 
-    async fn renew_certificates(&self, operations: &Operations) {
+    /// Takes up certificates that were renewed, by others or here.
+    pub(super) async fn renew_certificates(&self, operations: &Operations) {
         let keep = keeper(&self.config.state_folder, true);
         for decoy in &self.decoys {
             match decoy.renew(&self.config.state_folder, keep.as_ref()) {
@@ -183,74 +206,6 @@ impl Canary {
                 Err(why) => warn!(service = decoy.name, "certificate not renewed: {why}"),
             }
         }
-    }
-
-    /// Takes up a new configuration: what is unchanged goes on as it is. A wrong one changes nothing.
-    async fn reload(&mut self, ground: &Ground, operations: &Operations, journal: &Arc<dyn Journal>) {
-        notify("RELOADING=1");
-        let loaded = Config::load(&self.source, &self.around);
-        let mut config = match loaded {
-            Ok(config) => config,
-            Err(problems) => {
-                error!("the new configuration is wrong, the old one stays in force:\n{problems}");
-                let why = problems.to_string();
-                operations.say(Sighting::of(&RELOAD_REFUSED).with("why", why)).await;
-                notify("READY=1");
-                return;
-            }
-        };
-        config.warnings.iter().for_each(|warning| warn!("{warning}"));
-        let bait = checker(&config.services);
-        *self.checker.lock().unwrap_or_else(PoisonError::into_inner) = bait.clone();
-        self.pipeline.lock().unwrap_or_else(PoisonError::into_inner).reconfigure(config.ignore.clone(), bait);
-        let (services, sinks) = (std::mem::take(&mut config.services), std::mem::take(&mut config.sinks));
-
-        let (kept, gone): (Vec<_>, Vec<_>) = std::mem::take(&mut self.decoys)
-            .into_iter()
-            .partition(|decoy| services.iter().any(|service| service.fingerprint == decoy.fingerprint));
-        let (kept_count, gone_count) = (kept.len(), gone.len());
-        self.decoys = kept;
-        let mut idle = Sockets::new();
-        for decoy in gone {
-            idle.extend(decoy.end().await);
-        }
-        let keep = keeper(&config.state_folder, true);
-        let (mut failed, mut started) = (Vec::new(), 0_usize);
-        for service in services {
-            if self.decoys.iter().any(|decoy| decoy.fingerprint == service.fingerprint) {
-                continue;
-            }
-            let prepared = prepare(service, &mut idle, &config.state_folder, keep.as_ref(), &mut failed);
-            if let Some(prepared) = prepared {
-                self.start_decoy(prepared, ground, operations).await;
-                started = started.saturating_add(1);
-            }
-        }
-        for failed in &failed {
-            super::report_failed(failed);
-            say_failed(failed, operations).await;
-        }
-
-        let (kept, gone): (Vec<_>, Vec<_>) = std::mem::take(&mut self.outlets)
-            .into_iter()
-            .partition(|outlet| sinks.iter().any(|sink| sink.fingerprint == outlet.fingerprint));
-        self.outlets = kept;
-        for outlet in gone {
-            outlet.end().await;
-        }
-        let new = sinks
-            .into_iter()
-            .filter(|sink| !self.outlets.iter().any(|outlet| outlet.fingerprint == sink.fingerprint));
-        let new = new.collect();
-        self.start_sinks(new, journal);
-        self.config = config;
-        info!(kept = kept_count, started, ended = gone_count, "configuration reloaded");
-        let reloaded = Sighting::of(&RELOADED)
-            .with("kept", kept_count)
-            .with("started", started)
-            .with("ended", gone_count);
-        operations.say(reloaded).await;
-        notify("READY=1");
     }
 
     fn show_what_listens(&self) {
@@ -271,31 +226,54 @@ impl Canary {
     }
 
     /// The ordered end.
-    async fn end(self, ground: Ground, operations: Operations) {
+    async fn end(self, ways: Ways) {
         info!("stopping");
+        let Ways { ground, operations, .. } = ways;
+        let until = |from: Instant, time| from.checked_add(time).unwrap_or(from);
+        let begun = Instant::now();
         ground.accepting.cancel();
         ground.stop.cancel();
         ground.sessions.close();
-        if tokio::time::timeout(LAST_WORDS, ground.sessions.wait()).await.is_err() {
+        if timeout_at(until(begun, SESSIONS), ground.sessions.wait()).await.is_err() {
             warn!(left = ground.sessions.len(), "sessions did not end in time");
         }
         operations.record(Sighting::of(&STOPPED)).await;
-        self.outlets.iter().for_each(Outlet::stop);
-        for outlet in self.outlets {
-            outlet.end().await;
-        }
+        let sinks = until(begun, SINKS).min(until(Instant::now(), LAST_DELIVERY));
+        outlets::end(self.outlets, sinks).await;
         let store = self.store;
-        tokio::task::spawn_blocking(move || store.close()).await.ok();
+        let closed = tokio::task::spawn_blocking(move || store.close());
+        if timeout_at(until(begun, STORE), closed).await.is_err() {
+            error!("the store takes too long to close");
+        }
     }
 }
 
-async fn say_failed(failed: &Failed, operations: &Operations) {
+pub(super) async fn say_failed(failed: &Failed, operations: &Operations) {
     let address = failed.address.map(|address| address.to_string());
     let seen = Sighting::of(&SERVICE_FAILED)
         .with("name", failed.service)
         .with("address", address)
         .with("why", failed.why.as_str());
     operations.say(seen).await;
+}
+
+/// The signals that mean something here.
+struct Signals {
+    terminate: Option<Signal>,
+    interrupt: Option<Signal>,
+    hang_up: Option<Signal>,
+}
+
+impl Signals {
+    fn listen() -> Self {
+        let listen =
+            |kind| signal(kind).inspect_err(|error| error!(%error, "cannot listen for signals")).ok();
+        Self {
+            terminate: listen(SignalKind::terminate()),
+            interrupt: listen(SignalKind::interrupt()),
+            hang_up: listen(SignalKind::hangup()),
+        }
+    }
 }
 
 async fn received(signal: &mut Option<Signal>) {
@@ -308,10 +286,18 @@ async fn received(signal: &mut Option<Signal>) {
 }
 
 /// Tells systemd how it is (sd_notify(3)), where it asked.
-fn notify(state: &str) {
-    let Some(socket) = std::env::var_os("NOTIFY_SOCKET") else { return };
-    if let Ok(datagram) = std::os::unix::net::UnixDatagram::unbound() {
-        datagram.send_to(state.as_bytes(), socket).ok();
+pub(super) fn notify(state: &str) {
+    use std::os::{
+        linux::net::SocketAddrExt,
+        unix::{ffi::OsStrExt, net::SocketAddr},
+    };
+    let Some(name) = std::env::var_os("NOTIFY_SOCKET") else { return };
+    let address = match name.as_bytes() {
+        [b'@', name @ ..] => SocketAddr::from_abstract_name(name),
+        path => SocketAddr::from_pathname(std::ffi::OsStr::from_bytes(path)),
+    };
+    if let (Ok(address), Ok(datagram)) = (address, std::os::unix::net::UnixDatagram::unbound()) {
+        datagram.send_to_addr(state.as_bytes(), &address).ok();
     }
 }
 
@@ -321,6 +307,7 @@ fn pipeline(config: &Config, checker: Checker, first_incident: u64) -> Pipeline 
 }
 
 /// The bait of all services.
-pub(super) fn checker(services: &[ServiceConfig]) -> Checker {
-    Checker::new(services.iter().map(|service| (service.entry.name.to_owned(), service.honeycreds.clone())))
+pub(super) fn checker<'s>(services: impl IntoIterator<Item = &'s ServiceConfig>) -> Checker {
+    let bait = |service: &ServiceConfig| (service.entry.name.to_owned(), service.honeycreds.clone());
+    Checker::new(services.into_iter().map(bait))
 }

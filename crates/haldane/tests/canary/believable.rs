@@ -47,6 +47,17 @@ fn nmap_names_the_ssh_server_of_the_configuration() {
 }
 
 #[test]
+fn nmap_names_the_ssh_server_of_opencanarys_sample() {
+    let version = "version = \"SSH-2.0-OpenSSH_5.1p1 Debian-4\"";
+    nmap_names("ssh", version, "ssh OpenSSH 5.1p1 Debian 4 (protocol 2.0)");
+}
+
+#[test]
+fn nmap_names_the_router() {
+    nmap_names("telnet", "persona = \"cisco\"", "telnet Cisco IOS telnetd");
+}
+
+#[test]
 fn nmap_names_the_ftp_server() {
     nmap_names("ftp", "", "ftp vsftpd 3.0.3");
 }
@@ -83,10 +94,37 @@ fn nmap_names_mysql() {
     nmap_names("mysql", "banner = \"8.0.36\"", "mysql MySQL 8.0.36");
 }
 
+#[test]
+fn nmap_names_the_mysql_of_opencanarys_sample() {
+    nmap_names("mysql", "banner = \"5.5.43-0ubuntu0.14.04.1\"", "mysql MySQL 5.5.43-0ubuntu0.14.04.1");
+}
+
 /// A server with a password tells nobody its version.
 #[test]
 fn nmap_names_redis() {
     nmap_names("redis", "", "redis Redis key-value store");
+}
+
+/// The scripts that `nmap -sC` runs: they log in, ask for keys, titles and capabilities.
+#[test]
+fn the_scripts_of_nmap_find_a_host_as_any_other() {
+    if !installed("nmap") {
+        return;
+    }
+    let services = ["ftp", "ssh", "http", "mysql", "redis"];
+    let ports = services.map(|_| free_port().to_string());
+    let settings =
+        services.iter().zip(&ports).map(|(name, port)| format!("[service.{name}]\nport = {port}\n"));
+    let canary = Canary::start(&settings.collect::<String>());
+    let said = client("nmap", &["-Pn", "-n", "-sV", "-sC", "-p", &ports.join(","), "127.0.0.1"]);
+    for found in
+        ["ssh-hostkey", "(ED25519)", "mysql-info", "10.11.19-MariaDB", "http-title", "Apache httpd 2.4.71"]
+    {
+        assert!(said.contains(found), "{found}: {said}");
+    }
+    for service in services {
+        assert!(!canary.so_far(|event| event["service"] == service).is_empty(), "{service} saw nothing");
+    }
 }
 
 /// Reads until the server is silent for a moment or hangs up; whether it hung up.

@@ -125,6 +125,11 @@ fn hydra_at_basic_authentication() {
 }
 
 #[test]
+fn hydra_at_basic_authentication_in_tls() {
+    Attack::on("https", "auth = [\"basic\"]\nauth_path = \"/private\"").hydra(&["https-get", "/private"]);
+}
+
+#[test]
 fn hydra_at_digest_authentication() {
     if !installed("hydra") {
         return;

@@ -54,7 +54,19 @@ fn without_clear_text_the_answer_to_the_salt_is_left() {
     assert!(login["credential"]["password"].is_null(), "{login}");
     let line = login["credential"]["response"]["crackable"].as_str().unwrap();
     assert!(line.starts_with("$mysqlna$") && line.len() > 80, "{line}");
+    if let Some(said) = python(CRACK, &[line, "s3cret"]) {
+        assert_eq!(said.trim(), "cracked");
+    }
 }
+
+/// Checks a guess against such a line: SHA1(password) XOR SHA1(salt + SHA1(SHA1(password))).
+const CRACK: &str = "
+import hashlib, sys
+salt, answer = [bytes.fromhex(part) for part in sys.argv[1].removeprefix('$mysqlna$').split('*')]
+once = hashlib.sha1(sys.argv[2].encode()).digest()
+mask = hashlib.sha1(salt + hashlib.sha1(once).digest()).digest()
+print('cracked' if bytes(a ^ b for a, b in zip(once, mask)) == answer else 'no')
+";
 
 #[test]
 fn mysql_over_tls_leaves_password_and_fingerprint() {

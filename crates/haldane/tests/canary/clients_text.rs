@@ -144,3 +144,19 @@ fn netcat_on_a_port_of_ones_own_making() {
     let data = canary.event("datagram", |event| event["fields"]["received"] == "datagram\n");
     assert_eq!(data["transport"], "udp");
 }
+
+#[test]
+fn a_port_of_ones_own_making_speaks_tls() {
+    if !installed("openssl") {
+        return;
+    }
+    let settings = "tls = true\ninitbanner = \"* OK ready\\r\\n\"";
+    let (canary, port) = canary("tcpbanner", settings);
+    let line = format!(
+        "(echo a login; sleep 1) | openssl s_client -quiet -no_ign_eof -connect 127.0.0.1:{port} 2>/dev/null"
+    );
+    let said = client("sh", &["-c", &line]);
+    assert_eq!(said, "* OK ready\r\n");
+    let data = canary.event("data", |event| event["fields"]["received"] == "a login\n");
+    assert!(data["tls"]["ja4"].is_string(), "{data}");
+}

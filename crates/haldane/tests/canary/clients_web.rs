@@ -1,6 +1,8 @@
 //! HTTP and HTTPS, with curl and the drivers of scripts.
 
-use crate::fixture::{Canary, client, free_port, installed, python};
+use std::io::{Read, Write};
+
+use crate::fixture::{Canary, client, connect, free_port, installed, python};
 
 fn curl(arguments: &[&str]) -> String {
     client("curl", &[&["-s", "-m", "20"], arguments].concat())
@@ -108,4 +110,30 @@ fn python_requests_gets_a_page_and_leaves_its_password() {
     let Some(said) = python(script, &[&site]) else { return };
     assert_eq!(said.trim(), "200");
     canary.login("http", "py", "thon");
+}
+
+#[test]
+fn the_source_that_a_proxy_names_is_the_source() {
+    if !installed("curl") {
+        return;
+    }
+    let (canary, site) = web("http", "proxy_protocol = true");
+    curl(&["--haproxy-protocol", "-u", "behind:proxy", &site]);
+    canary.login("http", "behind", "proxy");
+    let port = site.rsplit(':').next().unwrap().parse().unwrap();
+    let mut talk = connect(port);
+    talk.write_all(b"PROXY TCP4 203.0.113.7 192.0.2.1 4444 80\r\nGET /far HTTP/1.0\r\n\r\n").unwrap();
+    talk.read_to_end(&mut Vec::new()).unwrap();
+    let seen = canary.event("the page", |event| event["fields"]["path"] == "/far");
+    assert_eq!(seen["source"], serde_json::json!({"ip": "203.0.113.7", "port": 4444}));
+}
+
+#[test]
+fn a_client_of_ipv6_is_seen_as_such() {
+    if !installed("curl") {
+        return;
+    }
+    let (canary, site) = web("http", "address = [\"::1\"]");
+    curl(&["-g", "-u", "six:6", &site.replace("127.0.0.1", "[::1]")]);
+    assert_eq!(canary.login("http", "six", "6")["source"]["ip"], "::1");
 }

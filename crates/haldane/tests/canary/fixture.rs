@@ -239,9 +239,14 @@ impl Canary {
 }
 
 impl Drop for Canary {
+    /// Nothing that a test does may make the program panic, not even where that is caught.
     fn drop(&mut self) {
         self.child.kill().ok();
         self.child.wait().ok();
+        if !thread::panicking() {
+            let panics: Vec<String> = self.complaints();
+            assert!(!panics.iter().any(|line| line.contains("panicked at")), "{panics:#?}");
+        }
     }
 }
 

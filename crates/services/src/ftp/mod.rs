@@ -232,7 +232,8 @@ impl Control {
 
     fn pass(&mut self, password: &[u8], cx: &mut Cx<'_>) -> Flow {
         let persona = self.server.persona;
-        let named = self.username.is_some();
+        // An empty name is none.
+        let named = self.username.as_ref().is_some_and(|name| !name.raw().is_empty());
         cx.report(self.login(password));
         if !named {
             cx.reply(persona.early);

@@ -7,7 +7,7 @@ use haldane_core::Cx;
 
 use super::{
     Server,
-    conditions::{accepts_gzip, parted, ranges, unmodified, whole},
+    conditions::{accepts_gzip, outdated, parted, ranges, unmodified, whole},
     date,
     persona::{Circumstances, Family, Name},
     request::{Head, Version, resolve, split_port},
@@ -94,6 +94,9 @@ impl Server {
         if self.auth.as_ref().is_some_and(|auth| path.starts_with(auth.path.as_bytes())) {
             return Route::Authenticate;
         }
+        if self.persona.at_least(MODERN) && too_long(&path) {
+            return Route::Refused(403);
+        }
         let served = matches!(method, b"GET" | b"HEAD" | b"POST" | b"OPTIONS" | b"TRACE");
         let terse = self.site.terse;
         if terse && !served && !KNOWN.contains(&method) {
@@ -141,7 +144,11 @@ impl Server {
                 answer.measured = false;
                 answer
             }
-            (Some(status), _) => self.failure(status, head, &place, "", None),
+            (Some(status), _) => {
+                let mut answer = self.failure(status, head, &place, "", None);
+                answer.measured = false;
+                answer
+            }
             (None, Route::Refused(status) | Route::Failed(status)) => {
                 self.failure(*status, head, &place, "", None)
             }
@@ -179,7 +186,8 @@ impl Server {
         // Statuses behind which Apache gives up the connection.
         let drops = matches!(status, 400 | 408 | 413 | 414 | 500 | 501 | 503);
         let close = wish.close || drops;
-        let silent = head.method == b"HEAD" || status == 304;
+        // Of a line that is too long Apache reads no method.
+        let silent = (head.method == b"HEAD" && status != 414) || status == 304;
         // Apache does not measure what HEAD keeps it from making.
         let apache = matches!(self.persona.family, Family::Apache(_));
         let made = !fields.iter().any(|(name, _)| *name == Name::LastModified);
@@ -188,7 +196,9 @@ impl Server {
         }
         fields.push((Name::Date, date::show(now)));
         fields.push((Name::Server, self.persona.banner.clone()));
-        fields.extend(self.persona.persistence(close, wish.asked, wish.left));
+        // Apache closes behind a 417 without saying so.
+        let silently = status == 417 && apache && head.version == Version::OneOne;
+        fields.extend(self.persona.persistence(close && !silently, wish.asked, wish.left));
         let mut bytes = self.persona.write(status, &fields);
         if !silent {
             bytes.extend_from_slice(&body);
@@ -238,6 +248,13 @@ impl Server {
                 other => location.push_str(&format!("%{other:02x}")),
             }
         }
+        if let Some(query) = &head.query {
+            location.push('?');
+            query.iter().for_each(|byte| match byte {
+                b'!'..=b'~' => location.push(char::from(*byte)),
+                other => location.push_str(&format!("%{other:02x}")),
+            });
+        }
         let about = Circumstances {
             location: &location,
             host: &place.name,
@@ -276,7 +293,7 @@ impl Server {
         if let Some(allowed) = self.persona.allows() {
             fields.push((Name::Allow, allowed.to_owned()));
         }
-        if let Some(mime) = self.site.file(path).and_then(|file| file.mime) {
+        if let Some(mime) = self.site.mime(path) {
             fields.push((Name::ContentType, mime.to_owned()));
         }
         Answer { status: 200, fields, body: b"".into(), measured: true }
@@ -293,6 +310,12 @@ impl Server {
         let mut fields = vec![(Name::LastModified, date::show(modified)), (Name::ETag, etag.clone())];
         if packed.is_some() {
             fields.push((Name::Vary, "Accept-Encoding".to_owned()));
+        }
+        if self.persona.at_least(MODERN) && outdated(head, &etag, modified) {
+            fields.push((Name::AcceptRanges, "bytes".to_owned()));
+            fields.extend(file.mime.map(|mime| (Name::ContentType, mime.to_owned())));
+            let body = if head.method == b"HEAD" { file.bytes.as_slice() } else { b"" };
+            return Answer { status: 412, fields, body: body.into(), measured: true };
         }
         if matches!(head.method.as_slice(), b"GET" | b"HEAD") && unmodified(head, &etag, modified, now) {
             if !self.persona.describes_unmodified() {
@@ -315,6 +338,7 @@ impl Server {
         match ranged.filter(|_| if_range).and_then(|range| ranges(range, file.bytes.len())) {
             None => {}
             Some(parts) => match parts.as_slice() {
+                [] if self.persona.at_least(MODERN) => return self.unmeasured(head, place),
                 [] => {
                     let mut answer = self.unsatisfiable(head, place);
                     answer.fields.push((Name::ContentRange, format!("bytes */{}", file.bytes.len())));
@@ -328,7 +352,8 @@ impl Server {
                     return Answer { status: 206, fields, body: body.into(), measured: true };
                 }
                 several => {
-                    let boundary = format!("{:x}", file.inode.wrapping_mul(0x9e37_79b1));
+                    let boundary =
+                        format!("{:016x}", u64::from(file.inode).wrapping_mul(0x9e37_79b9_7f4a_7c15));
                     let kind = format!("multipart/byteranges; boundary={boundary}");
                     fields.push((Name::ContentType, kind));
                     let body = parted(file, several, &boundary);
@@ -338,6 +363,18 @@ impl Server {
         }
         fields.extend(mime);
         Answer { status: 200, fields, body: file.bytes.as_slice().into(), measured: true }
+    }
+
+    /// Apache sends this page through the filter that made it, so it does not know how long it is.
+    fn unmeasured<'a>(&self, head: &Head, place: &Place) -> Answer<'a> {
+        let mut answer = self.unsatisfiable(head, place);
+        answer.measured = false;
+        if head.version == Version::OneOne && head.method != b"HEAD" {
+            let chunk = format!("{:x}\r\n", answer.body.len());
+            answer.body = [chunk.as_bytes(), &answer.body, b"\r\n0\r\n\r\n"].concat().into();
+            answer.fields.push((Name::TransferEncoding, "chunked".to_owned()));
+        }
+        answer
     }
 
     fn unsatisfiable<'a>(&self, head: &Head, place: &Place) -> Answer<'a> {
@@ -352,6 +389,19 @@ impl Server {
         Answer { status: 416, fields, body: page.into(), measured: true }
     }
 }
+
+/// Whether no file system has such a name: Apache says 403 then.
+fn too_long(path: &[u8]) -> bool {
+    let first = path.split(|byte| *byte == b'/').nth(1).unwrap_or_default();
+    first.len() > NAME_MAX || path.len().saturating_add(b"/var/www/html".len()) >= PATH_MAX
+}
+
+/// The release whose code was looked at; older ones answer some of this in other ways.
+const MODERN: (u32, u32, u32) = (2, 4, 25);
+
+/// Longest name and longest path on Linux.
+const NAME_MAX: usize = 255;
+const PATH_MAX: usize = 4096;
 
 /// What is to become of the connection.
 #[derive(Debug, Clone, Copy)]

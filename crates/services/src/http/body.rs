@@ -41,10 +41,10 @@ impl Framing {
     /// What Apache answers with 400.
     pub(super) fn of(head: &Head) -> Result<(Self, bool), Bad> {
         let length = head.field("Content-Length");
-        let agreed = head.all("Content-Length").all(|other| Some(other) == length);
+        let alone = head.all("Content-Length").count() < 2;
         let number = length.map(|text| {
             let digits = !text.is_empty() && text.iter().all(u8::is_ascii_digit);
-            let text = std::str::from_utf8(text).ok().filter(|_| digits && agreed)?;
+            let text = std::str::from_utf8(text).ok().filter(|_| digits && alone)?;
             text.parse::<u64>().ok().filter(|length| i64::try_from(*length).is_ok())
         });
         if number == Some(None) {
@@ -89,13 +89,14 @@ impl Framing {
         }
     }
 
-    /// What follows that line of the chunked coding.
+    /// What follows that line of the chunked coding; `strict`: no line may end with a line feed alone.
     ///
     /// # Errors
     /// The status that Apache answers with.
-    pub(super) fn after_line(self, line: &Line) -> Result<Self, u16> {
-        let Line::Whole { text, .. } = line else { return Err(400) };
+    pub(super) fn after_line(self, line: &Line, strict: bool) -> Result<Self, u16> {
+        let Line::Whole { text, bare } = line else { return Err(400) };
         match self {
+            _ if *bare && strict => Err(400),
             Self::Ending if text.is_empty() => Ok(Self::Size),
             Self::Trailer if text.is_empty() => Ok(Self::Done),
             Self::Trailer if text.len() <= LINE => Ok(Self::Trailer),
@@ -113,7 +114,8 @@ fn chunk_size(line: &[u8]) -> Result<u64, u16> {
     let end = line.iter().position(|byte| !byte.is_ascii_hexdigit()).unwrap_or(line.len());
     let (digits, rest) = line.split_at_checked(end).unwrap_or_default();
     let rest = rest.trim_ascii_start();
-    if digits.is_empty() || !(rest.is_empty() || rest.starts_with(b";")) {
+    let control = rest.iter().any(|byte| (*byte < b' ' && *byte != b'\t') || *byte == 0x7f);
+    if digits.is_empty() || control || !(rest.is_empty() || rest.starts_with(b";")) {
         return Err(400);
     }
     let digits = std::str::from_utf8(digits).unwrap_or_default();
@@ -137,6 +139,7 @@ mod tests {
             &["Content-Length: -1"],
             &["Content-Length: +1"],
             &["Content-Length: 1", "Content-Length: 2"],
+            &["Content-Length: 1", "Content-Length: 1"],
             &["Content-Length: 99999999999999999999"],
             &["Transfer-Encoding: gzip"],
             &["Transfer-Encoding: chunked, gzip"],
@@ -151,6 +154,7 @@ mod tests {
     fn chunk_sizes_are_hexadecimal_and_bounded() {
         assert_eq!(chunk_size(b"1aF"), Ok(0x1af));
         assert_eq!(chunk_size(b"5 ;name=value"), Ok(5));
+        assert_eq!(chunk_size(b"5;\x01"), Err(400));
         assert_eq!(chunk_size(b"ZZ"), Err(400));
         assert_eq!(chunk_size(b"-5"), Err(400));
         assert_eq!(chunk_size(b"0x5"), Err(400));

@@ -6,6 +6,8 @@ use super::{date, request::Head, site::File};
 
 /// Most parts of one answer (MaxRanges).
 const RANGES: usize = 200;
+/// Most parts that touch another, and that begin before it (MaxRangeOverlaps, MaxRangeReversals).
+const TOUCHING: usize = 20;
 
 /// Whether the client takes gzip (RFC 9110, section 12.5.3).
 pub(super) fn accepts_gzip(head: &Head) -> bool {
@@ -18,6 +20,18 @@ pub(super) fn accepts_gzip(head: &Head) -> bool {
         })
     };
     head.all("Accept-Encoding").any(offers)
+}
+
+/// Whether the client wants another state of the file than this one (RFC 9110, sections 13.1.1 and 13.1.4).
+pub(super) fn outdated(head: &Head, etag: &str, modified: SystemTime) -> bool {
+    if head.field("If-Match").is_some() {
+        let strong = |tag: &[u8]| tag == b"*" || (tag == etag.as_bytes() && !tag.starts_with(b"W/"));
+        return !head
+            .all("If-Match")
+            .any(|value| value.split(|byte| *byte == b',').any(|tag| strong(tag.trim_ascii())));
+    }
+    let since = head.field("If-Unmodified-Since").and_then(date::read);
+    since.is_some_and(|since| since > SystemTime::UNIX_EPOCH && since < whole(modified))
 }
 
 /// RFC 9110, section 13.2.2. Like Apache, takes no notice of a date in the future.
@@ -41,16 +55,17 @@ pub(super) fn whole(time: SystemTime) -> SystemTime {
     SystemTime::UNIX_EPOCH.checked_add(seconds).unwrap_or(time)
 }
 
-/// First and last byte of each part (RFC 9110, section 14.1.2). `None`: no range, or too much of one, so the whole
-/// file; empty: none that can be satisfied.
+/// First and last byte of each part (RFC 9110, section 14.1.2), those that touch joined as Apache joins them.
+/// `None`: no range, or too much of one, so the whole file; empty: none that can be satisfied.
 pub(super) fn ranges(text: &[u8], size: usize) -> Option<Vec<(usize, usize)>> {
     let specs =
         text.get(..6).filter(|unit| unit.eq_ignore_ascii_case(b"bytes=")).and_then(|_| text.get(6..))?;
-    let (mut parts, mut sum) = (Vec::new(), 0_usize);
-    for spec in specs.split(|byte| *byte == b',').map(<[u8]>::trim_ascii).filter(|spec| !spec.is_empty()) {
+    let (mut parts, mut sum): (Vec<(usize, usize)>, _) = (Vec::new(), 0_usize);
+    let (mut touching, mut reversed, mut beyond) = (0_usize, 0_usize, false);
+    for spec in specs.split(|byte| *byte == b',').filter(|spec| !spec.is_empty()) {
         let dash = spec.iter().position(|byte| *byte == b'-')?;
         let number = |text: Option<&[u8]>| {
-            let text = text.map(<[u8]>::trim_ascii).filter(|text| text.iter().all(u8::is_ascii_digit))?;
+            let text = text.filter(|text| text.iter().all(u8::is_ascii_digit))?;
             if text.is_empty() {
                 Some(None)
             } else {
@@ -61,22 +76,31 @@ pub(super) fn ranges(text: &[u8], size: usize) -> Option<Vec<(usize, usize)>> {
         let to: Option<usize> = number(spec.get(dash.saturating_add(1)..))?;
         let end = size.saturating_sub(1);
         let part = match (from, to) {
-            (None, None) => return None,
-            (None, Some(0)) => continue,
+            (None, None | Some(0)) => return None,
             (None, Some(last)) => (size.saturating_sub(last), end),
             (Some(from), Some(to)) if to < from => return None,
             (Some(from), to) => (from, to.unwrap_or(end).min(end)),
         };
         if part.0 >= size {
+            beyond = true;
             continue;
         }
-        sum = sum.saturating_add(part.1.saturating_sub(part.0)).saturating_add(1);
-        parts.push(part);
-        if parts.len() > RANGES || sum > size {
+        match parts.last_mut() {
+            Some(last) if part.0 <= last.1.saturating_add(1) && part.1.saturating_add(1) >= last.0 => {
+                touching = touching.saturating_add(1);
+                reversed = reversed.saturating_add(usize::from(part.0 < last.0));
+                *last = (last.0.min(part.0), last.1.max(part.1));
+            }
+            _ => parts.push(part),
+        }
+        if parts.len() > RANGES || touching > TOUCHING || reversed > TOUCHING {
             return None;
         }
     }
-    Some(parts)
+    for (first, last) in &parts {
+        sum = sum.saturating_add(last.saturating_sub(*first)).saturating_add(1);
+    }
+    (sum <= size && (beyond || !parts.is_empty())).then_some(parts)
 }
 
 /// The body of an answer in parts (RFC 9110, section 14.6).
@@ -102,9 +126,19 @@ mod tests {
         assert_eq!(ranges(b"bytes=0-9", 100), Some(vec![(0, 9)]));
         assert_eq!(ranges(b"bytes=90-", 100), Some(vec![(90, 99)]));
         assert_eq!(ranges(b"bytes=-5", 100), Some(vec![(95, 99)]));
-        assert_eq!(ranges(b"bytes=0-0, 5-500", 100), Some(vec![(0, 0), (5, 99)]));
+        assert_eq!(ranges(b"bytes=0-0,5-500", 100), Some(vec![(0, 0), (5, 99)]));
+        assert_eq!(ranges(b"bytes=0-4,4-9,10-11,,20-30", 100), Some(vec![(0, 11), (20, 30)]));
+        assert_eq!(ranges(b"bytes=5-9,0-4", 100), Some(vec![(0, 9)]));
         assert_eq!(ranges(b"bytes=200-", 100), Some(vec![]));
-        for whole in [&b"bytes=5-2"[..], b"lines=1-2", b"bytes=a-b", b"bytes=-", b"bytes=0-,0-,0-"] {
+        for whole in [
+            &b"bytes=5-2"[..],
+            b"lines=1-2",
+            b"bytes=a-b",
+            b"bytes=-",
+            b"bytes=0-1, 5-6",
+            b"bytes=-0",
+            b"bytes=,",
+        ] {
             assert_eq!(ranges(whole, 100), None);
         }
     }

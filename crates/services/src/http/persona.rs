@@ -136,7 +136,7 @@ impl Persona {
         Self { banner: banner.to_owned(), family }
     }
 
-    fn at_least(&self, release: Release) -> bool {
+    pub(super) fn at_least(&self, release: Release) -> bool {
         matches!(self.family, Family::Apache(own) if own >= release)
     }
 
@@ -261,6 +261,7 @@ impl Persona {
             405 => "Method Not Allowed",
             408 if old || self.family == Family::Nginx => "Request Time-out",
             408 => "Request Timeout",
+            412 => "Precondition Failed",
             413 => "Request Entity Too Large",
             414 if old || self.family == Family::Nginx => "Request-URI Too Large",
             414 => "Request-URI Too Long",

@@ -3,8 +3,9 @@
 
 use haldane_core::{Halt, Input};
 
-/// Longest line, its ending not counted: Apache's LimitRequestLine and LimitRequestFieldSize.
-pub(super) const LINE: usize = 8190;
+/// Longest line, its ending not counted: Apache's LimitRequestLine and LimitRequestFieldSize, 8190, and the one
+/// byte more that its code takes.
+pub(super) const LINE: usize = 8191;
 /// Most header fields: Apache's LimitRequestFields.
 const FIELDS: usize = 100;
 /// Bytes of a head that are held. Apache would hold `FIELDS * LINE`; nobody sends that in good faith.
@@ -134,7 +135,7 @@ impl Head {
             return Err(Bad::new("text after the protocol"));
         }
         let version = match protocol {
-            None if method == b"GET" => Version::Simple,
+            None | Some(b"") if method == b"GET" => Version::Simple,
             None => return Err(Bad::new("no protocol")),
             Some([b'H', b'T', b'T', b'P', b'/', major @ b'1'..=b'9', b'.', minor @ b'0'..=b'9']) => {
                 if (*major, *minor) == (b'1', b'0') { Version::One } else { Version::OneOne }
@@ -220,6 +221,24 @@ impl Head {
         checked
     }
 
+    /// Fields of one name are one field to Apache, and must fit as one.
+    ///
+    /// # Errors
+    /// What Apache answers with 400.
+    pub(super) fn check_sizes(&self) -> Result<(), Bad> {
+        let size = |field: &Field| {
+            let values = self.fields.iter().filter(|other| other.name().eq_ignore_ascii_case(field.name()));
+            values.fold(field.name().len(), |sum, other| {
+                sum.saturating_add(other.value().len()).saturating_add(2)
+            })
+        };
+        // Only many bytes can be too many.
+        match self.size > LINE && self.fields.iter().any(|field| size(field) > LINE) {
+            true => Err(TOO_LARGE),
+            false => Ok(()),
+        }
+    }
+
     /// The first field of that name.
     pub(super) fn field(&self, name: &str) -> Option<&[u8]> {
         let named = |field: &&Field| field.name().eq_ignore_ascii_case(name.as_bytes());
@@ -253,11 +272,19 @@ fn split_target<'a>(method: &[u8], target: &'a [u8]) -> Result<(Option<&'a [u8]>
     if target.contains(&b'#') {
         return Err(Bad::new("fragment in the target"));
     }
+    if method == b"CONNECT" {
+        let (name, port) = split_port(target);
+        let port = port.filter(|port| !port.is_empty() && port.iter().all(u8::is_ascii_digit));
+        return match port.is_some() && !name.contains(&b'/') {
+            true => Ok((Some(target), b"/")),
+            false => Err(Bad::new("no host and port to connect to")),
+        };
+    }
     if target.starts_with(b"/") || (target == b"*" && method == b"OPTIONS") {
         return Ok((None, target));
     }
-    if method == b"CONNECT" {
-        return Ok((Some(target), b"/"));
+    if target.starts_with(b"?") {
+        return Ok((None, target));
     }
     let scheme = target.iter().position(|byte| !byte.is_ascii_alphanumeric()).unwrap_or_default();
     let after = target.get(scheme..).and_then(|rest| rest.strip_prefix(b"://"));
@@ -293,9 +320,15 @@ fn content(value: &[u8]) -> Result<(), Bad> {
 pub(super) fn valid_host(host: &[u8]) -> bool {
     let allowed = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~:[]%!$&'()*+;=".contains(byte);
     let (name, port) = split_port(host);
+    let number = |port: &[u8]| std::str::from_utf8(port).ok()?.parse::<u16>().ok().filter(|port| *port > 0);
     host.iter().all(allowed)
-        && port.is_none_or(|port| port.iter().all(u8::is_ascii_digit) && port.len() <= 5)
-        && (name.starts_with(b"[") || !name.contains(&b':'))
+        && port.is_none_or(|port| port.iter().all(u8::is_ascii_digit) && number(port).is_some())
+        && name != b"."
+        && !name.windows(2).any(|pair| pair == b"..")
+        && match name.starts_with(b"[") {
+            true => name.ends_with(b"]"),
+            false => !name.contains(&b':'),
+        }
 }
 
 /// Parts a host from its port.
@@ -407,6 +440,10 @@ mod tests {
             " GET / HTTP/1.1",
             "GET  / HTTP/1.1",
             "GET / HTTP/1.1 ",
+            "POST / ",
+            "CONNECT / HTTP/1.1",
+            "CONNECT a HTTP/1.1",
+            "CONNECT a: HTTP/1.1",
             "GET / HTTP/1.1 x",
             "GET",
             "GET ",
@@ -423,6 +460,11 @@ mod tests {
         ] {
             assert!(Head::parse(bad.as_bytes()).is_err(), "{bad}");
         }
+        assert_eq!(Head::parse(b"GET / ").map(|head| head.version), Ok(Version::Simple));
+        assert_eq!(
+            Head::parse(b"GET ?x HTTP/1.1").map(|head| (head.path, head.query)),
+            Ok((b"/".into(), Some(b"x".into())))
+        );
         let head = Head::parse(b"GET http://a:81?x HTTP/2.0").unwrap();
         assert_eq!((head.path.as_slice(), head.query.as_deref()), (&b"/"[..], Some(&b"x"[..])));
         let head = Head::parse(b"GET http://a:81/b?c?d HTTP/1.0").unwrap();

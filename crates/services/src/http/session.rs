@@ -137,7 +137,7 @@ impl Connection {
             Ok(framing) => framing,
             Err(bad) => return self.bad(head, bad, b"", cx),
         };
-        if let Err(bad) = check_host(&head) {
+        if let Err(bad) = head.check_sizes().and_then(|()| check_host(&head)) {
             return self.bad(head, bad, b"", cx);
         }
         let expect = head.field("Expect").filter(|expect| !expect.is_empty());
@@ -150,7 +150,7 @@ impl Connection {
         let early = route.early();
         let mut exchange = Box::new(Exchange::new(*head, route));
         // Apache closes rather than reading what may never come.
-        exchange.close = close || (early && continues);
+        exchange.close = close || (continues && (early || framing == Framing::Done));
         if framing == Framing::Done || (early && continues) {
             return self.end(exchange, None, cx);
         }
@@ -173,7 +173,7 @@ impl Connection {
                 }
                 framing.after_data(data.len())
             }
-            Piece::Line(line) => match framing.after_line(&line) {
+            Piece::Line(line) => match framing.after_line(&line, self.server.persona.strict()) {
                 Ok(next) => next,
                 Err(status) => {
                     let (Line::Whole { text, .. } | Line::Long(text)) = &line;
@@ -200,7 +200,7 @@ impl Connection {
         let asked = head.says("Connection", "keep-alive");
         let persistent = match head.version {
             Version::Simple => false,
-            Version::One => asked,
+            Version::One => asked && !head.says("Connection", "close"),
             Version::OneOne => !head.says("Connection", "close"),
         };
         let wish = Wish {
@@ -238,7 +238,8 @@ fn check_host(head: &Head) -> Result<(), Bad> {
     if hosts.next().is_some() {
         return Err(Bad::new("several Host fields"));
     }
-    match host.is_none_or(valid_host) && head.authority.as_deref().is_none_or(valid_host) {
+    let named = |host: &[u8]| valid_host(host) && (!host.is_empty() || head.version < Version::OneOne);
+    match host.is_none_or(named) && head.authority.as_deref().is_none_or(valid_host) {
         true => Ok(()),
         false => Err(Bad::new("invalid host")),
     }

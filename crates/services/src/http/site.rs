@@ -171,6 +171,14 @@ impl Site {
         self.failed.as_ref().filter(|_| failed).or_else(|| self.file(PAGE))
     }
 
+    /// The type that the name of a path has, be there such a file or not; what follows a file in it is not its
+    /// name.
+    pub(super) fn mime(&self, path: &[u8]) -> Option<&'static str> {
+        let ends = path.iter().enumerate().skip(1).filter(|(_, byte)| **byte == b'/').map(|(at, _)| at);
+        let name = ends.chain([path.len()]).filter_map(|end| path.get(..end));
+        name.into_iter().find(|name| !self.folder(&[name, &b"/"[..]].concat())).and_then(mime)
+    }
+
     /// Whether that path, with its slash at the end, is a folder.
     pub(super) fn folder(&self, path: &[u8]) -> bool {
         self.folders.contains(path)
@@ -214,6 +222,7 @@ fn cut(page: &[u8], failed: bool) -> Option<Vec<u8>> {
     Some([page.get(..start)?, text, page.get(end.checked_add(END.len())?..)?].concat())
 }
 
+/// The type of a file of that name.
 fn mime(path: &[u8]) -> Option<&'static str> {
     let ending = path.rsplit(|byte| *byte == b'.').next()?.to_ascii_lowercase();
     Some(match ending.as_slice() {

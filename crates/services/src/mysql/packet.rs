@@ -100,12 +100,12 @@ impl Login {
 /// Reads the client's first packet, as a server with those capabilities understands it. `ssl`: TLS is offered and
 /// not yet there.
 pub fn first(body: &[u8], offered: u32, ssl: bool) -> First {
-    // Up to here a server speaks as to a client of 4.1.
+    // To whom says nothing yet, a server speaks as to a client of 4.1.
+    let modern = body.get(1).is_none_or(|byte| byte & 2 != 0);
     if body.len() < 6 {
-        return First::Bad { modern: true };
+        return First::Bad { modern };
     }
     let mut input = Input::whole(body);
-    let modern = body.get(1).is_some_and(|byte| byte & 2 != 0);
     let login = if modern { login(&mut input, offered) } else { old_login(&mut input) };
     match login {
         Ok(login) => First::Login(Box::new(login)),

@@ -22,6 +22,9 @@ const GIVE: [&str; 2] = ["libmariadb", "pymysql"];
 const GIVE_INSIDE_TLS: [&str; 4] =
     ["mysql-connector-python", "MySQL Connector/J", "MySQL Connector Java", "MariaDB Connector/J"];
 
+/// Databases that every server has.
+const DATABASES: [&str; 4] = ["information_schema", "mysql", "performance_schema", "sys"];
+
 /// What the client is to say next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stage {
@@ -311,7 +314,19 @@ impl Connection {
         let login = &attempt.login;
         let modern = login.modern;
         if !password && self.persona.open.iter().any(|user| user.as_bytes() == login.user) {
+            let database = login.database.clone().unwrap_or_default();
             self.finish_attempt(cx);
+            if !database.is_empty() && !DATABASES.iter().any(|own| own.as_bytes() == database) {
+                let name = String::from_utf8_lossy(&database);
+                // ER_BAD_DB_ERROR
+                return self.refuse(
+                    1049,
+                    "42000",
+                    format!("Unknown database '{name}'").as_bytes(),
+                    modern,
+                    cx,
+                );
+            }
             self.send(&packet::ok(modern), cx);
             (self.stage, self.sequence) = (Stage::Command, 0);
             return Flow::Continue;

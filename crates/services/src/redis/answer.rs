@@ -1,6 +1,6 @@
 //! The words of a server that wants a password first.
 
-use haldane_core::{Cx, Flow};
+use haldane_core::Flow;
 
 use super::{
     commands::{COMMANDS, Command, EARLIER},
@@ -47,11 +47,17 @@ impl Version {
     }
 }
 
-/// Answers one command of `count` words, of which `words` were kept.
-pub(super) fn to(version: Version, words: &[Vec<u8>], count: usize, cx: &mut Cx<'_>) -> Flow {
+/// The answer to one command of `count` words, of which `words` were kept.
+pub(super) fn to(version: Version, words: &[Vec<u8>], count: usize) -> (Vec<u8>, Flow) {
+    let mut out = Vec::new();
+    let flow = answer(version, words, count, &mut out);
+    (out, flow)
+}
+
+fn answer(version: Version, words: &[Vec<u8>], count: usize, out: &mut Vec<u8>) -> Flow {
     let Some((name, arguments)) = words.split_first() else { return Flow::Continue };
     if name.eq_ignore_ascii_case(b"quit") {
-        cx.reply("+OK\r\n");
+        out.extend_from_slice(b"+OK\r\n");
         return Flow::Close;
     }
     let crossed = name.eq_ignore_ascii_case(b"post") || name.eq_ignore_ascii_case(b"host:");
@@ -59,7 +65,7 @@ pub(super) fn to(version: Version, words: &[Vec<u8>], count: usize, cx: &mut Cx<
         return Flow::Close;
     }
     let Some(command) = find(COMMANDS, version, name) else {
-        error(cx, &unknown(version, name, arguments));
+        error(out, &unknown(version, name, arguments));
         return Flow::Continue;
     };
     let within = arguments.first().filter(|_| version.since(7, 0) && !command.within.is_empty());
@@ -70,7 +76,7 @@ pub(super) fn to(version: Version, words: &[Vec<u8>], count: usize, cx: &mut Cx<
             None => {
                 let (word, upper) = (c_string(word, SHOWN), command.name.to_uppercase());
                 let rest = format!("'. Try {upper} HELP.");
-                error(cx, &[b"ERR unknown subcommand '", word, rest.as_bytes()].concat());
+                error(out, &[b"ERR unknown subcommand '", word, rest.as_bytes()].concat());
                 return Flow::Continue;
             }
         },
@@ -88,10 +94,10 @@ pub(super) fn to(version: Version, words: &[Vec<u8>], count: usize, cx: &mut Cx<
         )
     } else {
         match command.name {
-            "auth" => return auth(version, count, cx),
-            "hello" => return hello(version, arguments, cx),
+            "auth" => return auth(version, count, out),
+            "hello" => return hello(version, arguments, out),
             "reset" => {
-                cx.reply("+RESET\r\n");
+                out.extend_from_slice(b"+RESET\r\n");
                 return Flow::Continue;
             }
             _ => NOAUTH.to_owned(),
@@ -100,9 +106,9 @@ pub(super) fn to(version: Version, words: &[Vec<u8>], count: usize, cx: &mut Cx<
     match command.name == "exec" && version.since(6, 0) {
         true => {
             let why = refusal.strip_prefix("ERR ").unwrap_or(&refusal);
-            error(cx, format!("EXECABORT Transaction discarded because of: {why}").as_bytes());
+            error(out, format!("EXECABORT Transaction discarded because of: {why}").as_bytes());
         }
-        false => error(cx, refusal.as_bytes()),
+        false => error(out, refusal.as_bytes()),
     }
     Flow::Continue
 }
@@ -139,34 +145,34 @@ fn protected(version: Version, command: &Command, arguments: &[Vec<u8>]) -> Opti
 }
 
 /// No password is the right one.
-fn auth(version: Version, count: usize, cx: &mut Cx<'_>) -> Flow {
+fn auth(version: Version, count: usize, out: &mut Vec<u8>) -> Flow {
     match count > 3 {
-        true => error(cx, b"ERR syntax error"),
-        false => wrong_password(version, cx),
+        true => error(out, b"ERR syntax error"),
+        false => wrong_password(version, out),
     }
     Flow::Continue
 }
 
-fn wrong_password(version: Version, cx: &mut Cx<'_>) {
+fn wrong_password(version: Version, out: &mut Vec<u8>) {
     let text = match version {
         Version(..6, _, _) => "ERR invalid password",
         Version(6, ..2, _) => "WRONGPASS invalid username-password pair",
         _ => "WRONGPASS invalid username-password pair or user is disabled.",
     };
-    error(cx, text.as_bytes());
+    error(out, text.as_bytes());
 }
 
 /// `HELLO [version [AUTH username password] [SETNAME name]]`: the first mistake is answered.
-fn hello(version: Version, arguments: &[Vec<u8>], cx: &mut Cx<'_>) -> Flow {
+fn hello(version: Version, arguments: &[Vec<u8>], out: &mut Vec<u8>) -> Flow {
     if let Some(wanted) = arguments.first() {
         match integer(wanted) {
             Some(2 | 3) => {}
             None if version.since(6, 2) => {
-                error(cx, b"ERR Protocol version is not an integer or out of range");
+                error(out, b"ERR Protocol version is not an integer or out of range");
                 return Flow::Continue;
             }
             _ => {
-                error(cx, b"NOPROTO unsupported protocol version");
+                error(out, b"NOPROTO unsupported protocol version");
                 return Flow::Continue;
             }
         }
@@ -176,19 +182,19 @@ fn hello(version: Version, arguments: &[Vec<u8>], cx: &mut Cx<'_>) -> Flow {
         rest = match rest {
             [] => break,
             [option, _, _, ..] if option.eq_ignore_ascii_case(b"auth") => {
-                wrong_password(version, cx);
+                wrong_password(version, out);
                 return Flow::Continue;
             }
             [option, name, tail @ ..] if option.eq_ignore_ascii_case(b"setname") => {
                 if !name.iter().all(|byte| matches!(byte, b'!'..=b'~')) {
-                    error(cx, b"ERR Client names cannot contain spaces, newlines or special characters.");
+                    error(out, b"ERR Client names cannot contain spaces, newlines or special characters.");
                     return Flow::Continue;
                 }
                 tail
             }
             [option, ..] => {
                 error(
-                    cx,
+                    out,
                     &[b"ERR Syntax error in HELLO option '", c_string(option, usize::MAX), b"'"].concat(),
                 );
                 return Flow::Continue;
@@ -196,7 +202,7 @@ fn hello(version: Version, arguments: &[Vec<u8>], cx: &mut Cx<'_>) -> Flow {
         };
     }
     error(
-        cx,
+        out,
         b"NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO AUTH <user> <pass> \
           option can be used to authenticate the client and select the RESP protocol version at the same time",
     );
@@ -232,10 +238,10 @@ fn c_string(bytes: &[u8], most: usize) -> &[u8] {
 }
 
 /// An error reply: one line, whatever is in the text.
-fn error(cx: &mut Cx<'_>, text: &[u8]) {
+fn error(out: &mut Vec<u8>, text: &[u8]) {
     let line: Vec<u8> =
         text.iter().map(|byte| if matches!(byte, b'\r' | b'\n') { b' ' } else { *byte }).collect();
-    cx.reply("-");
-    cx.reply(line);
-    cx.reply("\r\n");
+    out.extend_from_slice(b"-");
+    out.extend_from_slice(&line);
+    out.extend_from_slice(b"\r\n");
 }

@@ -31,6 +31,9 @@ pub static COMMAND: Kind = Kind::new(17001, "redis.command", Class::Command, Sev
 pub static MALFORMED: Kind =
     Kind::new(30700, "redis.malformed", Class::Probe, Severity::Low, "Malformed Redis command");
 
+/// How much of the answers to an HTTP request is held back.
+const HELD: usize = 16 * 1024;
+
 /// How many arguments are recorded one by one. The count is recorded, too.
 const RECORDED: usize = 64;
 
@@ -80,7 +83,7 @@ impl Protocol for Redis {
     }
 
     fn session(&self, _peer: &Peer) -> Connection {
-        Connection { server: Arc::clone(&self.server), reading: None, deaf: false }
+        Connection { server: Arc::clone(&self.server), reading: None, deaf: false, held: None }
     }
 }
 
@@ -92,6 +95,9 @@ pub struct Connection {
     reading: Option<Box<Multibulk>>,
     /// A NUL byte where a line ending was looked for: Redis (C strings) never finds one after it.
     deaf: bool,
+    /// Answers to the lines of an HTTP request so far. Redis reads all of a request before it writes anything, and
+    /// hangs up without a word at its `Host:` (CVE-2016-10517 and what browsers can be made to send).
+    held: Option<Vec<u8>>,
 }
 
 impl Session for Connection {
@@ -107,13 +113,20 @@ impl Session for Connection {
 
     fn handle(&mut self, message: Message, cx: &mut Cx<'_>) -> Flow {
         match message {
-            Message::Nothing => Flow::Continue,
+            Message::Nothing => {
+                self.release(cx);
+                Flow::Continue
+            }
             Message::Inline(line) => match resp::split(&line) {
                 Some(words) if words.is_empty() => Flow::Continue,
-                Some(words) => self.command(&words, 0, true, cx),
-                None => self.broken(Broken::Quotes, &line, cx),
+                Some(words) => self.line(&words, cx),
+                None => {
+                    self.release(cx);
+                    self.broken(Broken::Quotes, &line, cx)
+                }
             },
             Message::Begin(words) => {
+                self.release(cx);
                 self.reading = Some(Box::new(Multibulk::new(words)));
                 Flow::Continue
             }
@@ -126,15 +139,20 @@ impl Session for Connection {
                 self.command(&whole.words, whole.dropped, false, cx)
             }
             Message::Unheard(bytes) => {
+                self.release(cx);
                 self.deaf = true;
                 self.malformed_event(b"NUL byte in a line", &bytes, cx);
                 Flow::Continue
             }
-            Message::Broken(why, bytes) => self.broken(why, &bytes, cx),
+            Message::Broken(why, bytes) => {
+                self.release(cx);
+                self.broken(why, &bytes, cx)
+            }
         }
     }
 
     fn finished(&mut self, left: &[u8], cx: &mut Cx<'_>) {
+        self.release(cx);
         // What was never consumed the framework records by itself; here is what only this grammar can tell.
         let consumed = self.reading.take();
         let array = consumed.is_some();
@@ -158,7 +176,38 @@ impl Session for Connection {
 impl Connection {
     fn command(&mut self, words: &[Vec<u8>], dropped: usize, inline: bool, cx: &mut Cx<'_>) -> Flow {
         cx.report(self.sighting(words, dropped, inline));
-        answer::to(self.server.version, words, words.len().saturating_add(dropped), cx)
+        let (reply, flow) = answer::to(self.server.version, words, words.len().saturating_add(dropped));
+        cx.reply(reply);
+        flow
+    }
+
+    /// A line of words. Those of an HTTP request are answered when it is whole.
+    fn line(&mut self, words: &[Vec<u8>], cx: &mut Cx<'_>) -> Flow {
+        let request = matches!(words, [_, _, version] if version.starts_with(b"HTTP/1."));
+        let field = words.first().is_some_and(|name| name.ends_with(b":"));
+        if !request && (!field || self.held.is_none()) {
+            self.release(cx);
+            return self.command(words, 0, true, cx);
+        }
+        cx.report(self.sighting(words, 0, true));
+        let (reply, flow) = answer::to(self.server.version, words, words.len());
+        if flow == Flow::Close {
+            self.held = None;
+            return flow;
+        }
+        let held = self.held.get_or_insert_default();
+        held.extend_from_slice(&reply);
+        if held.len() > HELD {
+            self.release(cx);
+        }
+        flow
+    }
+
+    /// Says what was held back.
+    fn release(&mut self, cx: &mut Cx<'_>) {
+        if let Some(held) = self.held.take() {
+            cx.reply(held);
+        }
     }
 
     /// The event of one command. `words` is not empty; `dropped` more were received and not kept.

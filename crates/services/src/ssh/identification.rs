@@ -124,9 +124,12 @@ pub(super) fn probe(start: &[u8]) -> &'static str {
     }
 }
 
+/// Of a scanner.
+const SCANNER: &[u8] = b"SSH_Version_Mapper";
+
 /// Whether it is a scanner that OpenSSH does not answer (SSH_BUG_PROBE, SSH_BUG_SCANNER).
 pub(super) fn is_scanner(software: &[u8]) -> bool {
-    software.starts_with(b"PROBE-") || software.starts_with(b"SSH_Version_Mapper")
+    software.starts_with(b"Probe-") || software.windows(SCANNER.len()).any(|part| part == SCANNER)
 }
 
 #[cfg(test)]

@@ -5,7 +5,8 @@
     ask.py compare SERVICE HOST:PORT HOST:PORT              where the second answers unlike the first
 
 It starts nothing: have the real server listen on loopback first (README.md tells how each was run). Options:
---only TEXT asks only what has TEXT in its name, --jobs N asks that many at once, --mask REGEX (repeatable) hides
+--only TEXT asks only what has TEXT in its name, --without TEXT (repeatable) only what has not, --every N only each
+Nth, --jobs N asks that many at once, --mask REGEX (repeatable) hides
 what differs each time before comparing, --all writes what agrees, too.
 """
 
@@ -65,7 +66,9 @@ def ask(target, question, quiet):
                     pass
             received = b""
             if end == "open":
-                received, end = read(connection, question["wait"][at], quiet)
+                first = question["wait"][at]
+                # A server that thinks about a password first says something else at once.
+                received, end = read(connection, first, max(quiet, first / 2 if first >= 5 else 0))
             steps.append({"send_hex": sent.hex(), "recv_hex": received.hex()})
     finally:
         connection.close()
@@ -104,20 +107,27 @@ def main():
     parser.add_argument("service")
     parser.add_argument("servers", nargs="+")
     parser.add_argument("--only", default="")
+    parser.add_argument("--every", type=int, default=1)
+    parser.add_argument("--without", action="append", default=[])
     parser.add_argument("--jobs", type=int, default=8)
     parser.add_argument("--quiet", type=float, default=0.4)
     parser.add_argument("--mask", action="append", default=[])
     parser.add_argument("--all", action="store_true")
     options = parser.parse_args()
     asked = [question for question in questions.of(options.service) if options.only in question["name"]]
+    asked = [question for question in asked if not any(part in question["name"] for part in options.without)][:: options.every]
     names = [question["name"] for question in asked]
     assert len(names) == len(set(names)), [name for name in names if names.count(name) > 1]
     servers = [address(server) for server in options.servers]
     with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
         if options.what == "record":
             answers = list(pool.map(lambda question: ask(servers[0], question, options.quiet), asked))
-            json.dump(answers, sys.stdout, indent=1, ensure_ascii=False)
-            print()
+            print("[")
+            print(",\n".join(json.dumps(answer, ensure_ascii=False) for answer in answers))
+            print("]")
+            for question in asked:
+                if question["finish"]:
+                    print("finish", question["name"], file=sys.stderr)
             return
         masks = [re.compile(mask.encode(), re.S) for mask in options.mask + questions.masks(options.service)]
 

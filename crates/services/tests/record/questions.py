@@ -1,4 +1,7 @@
-"""What is asked of each service: everything that a tester might send before a login, in order and out of it."""
+"""What is asked of each service: everything that a tester might send before a login, in order and out of it.
+
+Lines are long here: each question is one.
+"""
 
 import itertools
 import random
@@ -190,7 +193,7 @@ def redis():
         "*0 then PING": b"*0\r\nPING\r\n", "$-5": b"*1\r\n$-5\r\n", "*1 $0": b"*1\r\n$0\r\n\r\nPING\r\n", "%1": b"%1\r\n+a\r\n+b\r\n",
         "~1": b"~1\r\n", "_": b"_\r\n", ",1.5": b",1.5\r\n", "#t": b"#t\r\n", "(1": b"(1\r\n", "=txt": b"=3\r\ntxt\r\n",
         "nested": b"*1\r\n*1\r\n$4\r\nPING\r\n", "int bulk": b"*1\r\n:4\r\nPING\r\n", "*1e1": b"*1e1\r\n", "*0x1": b"*0x1\r\n",
-        "* LF": b"*1\n$4\nPING\n", "TLS hello": bytes.fromhex("160301020001000") + b"" if False else bytes.fromhex("16030102000100") + bytes(60),
+        "* LF": b"*1\n$4\nPING\n", "TLS hello": bytes.fromhex("16030102000100") + bytes(60),
         "SSH": b"SSH-2.0-x\r\n", "HTTP": b"GET / HTTP/1.0\r\n\r\n", "HTTP 1.1": b"GET /a HTTP/1.1\r\nUser-Agent: x\r\nHost: a\r\n\r\n",
         "HTTP POST": b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nPING\n", "host: first": b"Host: x\r\n", "OPTIONS": b"OPTIONS / HTTP/1.0\r\n\r\n",
         "RTSP": b"OPTIONS / RTSP/1.0\r\n\r\n", "nmap Help": b"HELP\r\n", "nmap DNS": bytes.fromhex("001e0006010000010000000000000776657273696f6e0462696e640000100003"),
@@ -457,16 +460,18 @@ def ssh():
 
 def telnet():
     IAC, DONT, DO, WONT, WILL, SB, SE = 255, 254, 253, 252, 251, 250, 240
-    def refuse():
-        return bytes(itertools.chain(*[(IAC, DONT, option) for option in (37, 38)], *[(IAC, WONT, option) for option in (24, 32, 35, 39, 36)]))
+    def agree():
+        """What a client says that has a terminal and nothing else, with the name of that terminal."""
+        refused = bytes(itertools.chain(*[(IAC, DONT, option) for option in (37, 38)], *[(IAC, WONT, option) for option in (32, 35, 39, 36)]))
+        return refused + bytes([IAC, WILL, 24]), bytes([IAC, SB, 24, 0]) + b"xterm" + bytes([IAC, SE])
     second = bytes([IAC, DO, 3, IAC, WONT, 1, IAC, WONT, 34, IAC, WONT, 31, IAC, DONT, 5, IAC, WONT, 33])
     third = bytes([IAC, DO, 1, IAC, WONT, 6, IAC, WONT, 0])
     slow = 3
-    start = [b"", refuse(), second, third]
+    start = [b"", *agree(), second, third]
     for verb, shown in ((WILL, "WILL"), (WONT, "WONT"), (DO, "DO"), (DONT, "DONT")):
         for option in list(range(0, 50)) + [70, 99, 200, 255]:
             yield question(f"{shown} {option} first", b"", bytes([IAC, verb, option]))
-            yield question(f"{shown} {option} after the refusal", b"", refuse() + bytes([IAC, verb, option]))
+            yield question(f"{shown} {option} after the opening", b"", *agree(), bytes([IAC, verb, option]))
     for command in range(236, 256):
         yield question(f"command {command}", b"", bytes([IAC, command]))
         yield question(f"command {command} at the prompt", *start, bytes([IAC, command]), wait=slow)
@@ -476,8 +481,8 @@ def telnet():
     for name, data in texts.items():
         yield question(f"name {name}", *start, data, wait=slow)
         yield question(f"text {name} before any answer", b"", data)
-        yield question(f"password {name}", *start, b"root\r\n", data, wait=[slow, slow, slow, slow, slow, 8])
-        yield question(f"password {name}, then root", *start, b"root\r\n", data + b"root\r\n", wait=[slow, slow, slow, slow, slow, 8])
+        yield question(f"password {name}", *start, b"root\r\n", data, wait=[slow, slow, slow, slow, slow, slow, 8])
+        yield question(f"password {name}, then root", *start, b"root\r\n", data + b"root\r\n", wait=[slow, slow, slow, slow, slow, slow, 8])
     subs = {
         "terminal": bytes([IAC, SB, 24, 0]) + b"xterm" + bytes([IAC, SE]), "terminal asked": bytes([IAC, SB, 24, 1, IAC, SE]), "window": bytes([IAC, SB, 31, 0, 80, 0, 24, IAC, SE]), "speed": bytes([IAC, SB, 32, 0]) + b"38400,38400" + bytes([IAC, SE]), "display": bytes([IAC, SB, 35, 0]) + b"x:0" + bytes([IAC, SE]), "environment": bytes([IAC, SB, 39, 0, 0]) + b"USER\1root" + bytes([IAC, SE]), "empty": bytes([IAC, SB, IAC, SE]), "99": bytes([IAC, SB, 99, 1, 2, 3, IAC, SE]), "status": bytes([IAC, SB, 5, 1, IAC, SE]), "linemode": bytes([IAC, SB, 34, 1, 3, IAC, SE]), "open": bytes([IAC, SB, 24, 0]) + b"x", "auth": bytes([IAC, SB, 37, 0, 0, 0, IAC, SE]), "auth null": bytes([IAC, SB, 37, 2, 0, 0, IAC, SE]), "encrypt": bytes([IAC, SB, 38, 1, 1, IAC, SE]), "flow": bytes([IAC, SB, 33, 1, IAC, SE]), "SE alone": bytes([IAC, SE]), "long": bytes([IAC, SB, 24, 0]) + b"x" * 600 + bytes([IAC, SE]), "long 99": bytes([IAC, SB, 99]) + b"x" * 3000 + bytes([IAC, SE]),
     }
@@ -493,12 +498,12 @@ def telnet():
             yield question(f"opening answered {bits:05b}, described", b"", answers, said, second, third, wait=[1.5, 1.5, 1.5, 1.5, slow])
     for bits in range(64):
         answers = bytes([IAC, DO if bits & 1 else DONT, 3, IAC, WILL if bits & 2 else WONT, 1, IAC, WILL if bits & 4 else WONT, 34, IAC, WILL if bits & 8 else WONT, 31, IAC, DO if bits & 16 else DONT, 5, IAC, WILL if bits & 32 else WONT, 33])
-        yield question(f"second round answered {bits:06b}", b"", refuse(), answers, third, wait=[1.5, 1.5, 1.5, slow])
+        yield question(f"second round answered {bits:06b}", b"", *agree(), answers, third, wait=[1.5, 1.5, 1.5, 1.5, slow])
     for bits in range(8):
         answers = bytes([IAC, DO if bits & 1 else DONT, 1, IAC, WILL if bits & 2 else WONT, 6, IAC, WILL if bits & 4 else WONT, 0])
-        yield question(f"third round answered {bits:03b}", b"", refuse(), second, answers, b"root\r\n", wait=slow)
-    yield question("six logins", *start, *[data for number in range(6) for data in (b"root\r\n", b"pw%d\r\n" % number)], wait=[slow] * 4 + [slow, 8] * 6)
-    yield question("logins in one segment", *start, b"root\r\na\r\nadmin\r\nb\r\n", wait=[slow] * 4 + [9])
+        yield question(f"third round answered {bits:03b}", b"", *agree(), second, answers, b"root\r\n", wait=slow)
+    yield question("six logins", *start, *[data for number in range(6) for data in (b"root\r\n", b"pw%d\r\n" % number)], wait=[slow] * 5 + [slow, 8] * 6)
+    yield question("logins in one segment", *start, b"root\r\na\r\nadmin\r\nb\r\n", wait=[slow] * 5 + [9])
     yield question("half-close at once", b"", finish=True)
     yield question("half-close at the prompt", *start, b"", finish=True, wait=slow)
     yield question("half-close with a name", *start, b"root\r\n", finish=True, wait=slow)
