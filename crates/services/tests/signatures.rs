@@ -558,7 +558,10 @@ impl Keep for Memory {
 
 #[test]
 fn what_is_random_stays_across_restarts_and_differs_between_hosts() {
-    let on = |keep: &Arc<Memory>| Host { keep: Arc::clone(keep) as Arc<dyn Keep>, ..host() };
+    let on = |keep: &Arc<Memory>| {
+        let keep: Arc<dyn Keep> = Arc::<Memory>::clone(keep);
+        Host { keep, ..host() }
+    };
     let (one, other) = (Arc::new(Memory::default()), Arc::new(Memory::default()));
     for entry in ALL {
         build_on(entry, &[], &on(&one)).unwrap();
