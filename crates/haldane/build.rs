@@ -1,6 +1,5 @@
 //! How the binaries are linked.
 
-#[expect(clippy::print_stdout, reason = "how a build script speaks")]
 fn main() {
     // A megabyte of relative relocations becomes a few kilobytes: less to read at start, less to keep in memory.
     // A linker that does not know the option says so and goes on.

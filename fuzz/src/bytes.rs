@@ -34,6 +34,11 @@ impl<'a> Bytes<'a> {
         String::from_utf8_lossy(self.text()).into_owned()
     }
 
+    /// A name as this program makes them.
+    pub fn key(&mut self) -> String {
+        self.text().iter().map(|byte| char::from(b'a' + byte % 26)).collect()
+    }
+
     pub fn rest(&mut self) -> &'a [u8] {
         std::mem::take(&mut self.0)
     }

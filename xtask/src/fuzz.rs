@@ -1,7 +1,10 @@
-//! Runs every fuzz target for a while. Needs cargo-fuzz (`cargo install cargo-fuzz`) and clang's runtime; the
+//! Runs every fuzz target for a while. Needs cargo-fuzz (`cargo install cargo-fuzz`) and a C++ compiler; the
 //! stable compiler is told to act as a nightly one, which the sanitizer needs.
+//!
+//! The first inputs are made anew each time, from transcripts and samples; what the fuzzer finds interesting beyond
+//! those stays in fuzz/corpus, which is not kept in the repository.
 
-use std::process::Command;
+use std::{fs, path::Path, process::Command};
 
 use anyhow::{Context, Result, ensure};
 
@@ -11,6 +14,9 @@ pub fn run(seconds: u64) -> Result<()> {
     ensure!(list.status.success(), "cargo-fuzz is not installed: cargo install cargo-fuzz");
     let targets = String::from_utf8(list.stdout)?;
     ensure!(!targets.trim().is_empty(), "no fuzz targets");
+    let built = Command::new("cargo").args(["fuzz", "build"]).env("RUSTC_BOOTSTRAP", "1").status()?;
+    ensure!(built.success(), "the fuzz targets cannot be built");
+    seed()?;
     for target in targets.lines() {
         println!("fuzzing {target} for {seconds} s");
         let status = Command::new("cargo")
@@ -19,7 +25,77 @@ pub fn run(seconds: u64) -> Result<()> {
             .args(["-max_len=8192", "-rss_limit_mb=1024", "-timeout=10"])
             .env("RUSTC_BOOTSTRAP", "1")
             .status()?;
-        ensure!(status.success(), "{target}: a finding; its input is in fuzz/artifacts");
+        ensure!(
+            status.success(),
+            "{target}: a finding; its input is in fuzz/artifacts. Mend it, and keep the input in fuzz/findings/{target}"
+        );
     }
     Ok(())
+}
+
+/// Gives the fuzzer something to begin with.
+fn seed() -> Result<()> {
+    let corpus = |target: &str| {
+        let folder = Path::new("fuzz/corpus").join(target);
+        fs::create_dir_all(&folder).map(|()| folder)
+    };
+    let sessions = corpus("sessions")?;
+    for (pick, service) in services()?.iter().enumerate() {
+        let talks = Path::new("crates/services/src").join(service).join("talks");
+        for file in fs::read_dir(talks).into_iter().flatten() {
+            let path = file?.path();
+            let text = fs::read_to_string(&path)?;
+            let said = text.lines().filter_map(|line| line.strip_prefix("C: ")).flat_map(unescape);
+            // Which service, and how it is cut: see `sessions` in fuzz/src/lib.rs.
+            let input: Vec<u8> = [u8::try_from(pick)?, 15].into_iter().chain(said).collect();
+            let name = path.file_stem().unwrap_or_default().to_string_lossy();
+            fs::write(sessions.join(format!("{service}-{name}")), input)?;
+        }
+    }
+    let config = corpus("config")?;
+    for sample in ["src/config/default.toml", "src/config/opencanary.conf", "tests/opencanary-full.conf"] {
+        let path = Path::new("crates/haldane").join(sample);
+        let name = path.file_name().unwrap_or_default();
+        fs::copy(&path, config.join(name)).with_context(|| path.display().to_string())?;
+    }
+    fs::write(corpus("proxy")?.join("text"), "PROXY TCP4 192.0.2.7 192.0.2.1 4711 22\r\n")?;
+    let binary = b"\r\n\r\n\0\r\nQUIT\n\x21\x11\x00\x0c\xc0\x00\x02\x07\xc0\x00\x02\x01\x12\x67\x00\x16";
+    fs::write(corpus("proxy")?.join("binary"), binary)?;
+    // What a client says first, with nothing in it.
+    let hello = b"\x16\x03\x01\x00\x2f\x01\x00\x00\x2b\x03\x03";
+    let hello: Vec<u8> = hello.iter().copied().chain([7; 32]).chain(*b"\0\0\x02\x13\x01\x01\0\0\0").collect();
+    fs::write(corpus("tls_hello")?.join("smallest"), hello)?;
+    Ok(())
+}
+
+/// The folders of services, in the order of the registry.
+fn services() -> Result<Vec<String>> {
+    let registry = fs::read_to_string("crates/services/src/lib.rs")?;
+    let rows = registry.lines().filter_map(|line| line.trim().strip_prefix("Entry::"));
+    let names = rows.filter_map(|row| row.split_once("::<")?.1.split_once("::"));
+    Ok(names.map(|(name, _)| name.to_owned()).collect())
+}
+
+/// A line of a transcript, as `replay::unescape` of the services reads it.
+fn unescape(text: &str) -> Vec<u8> {
+    let (mut bytes, mut rest) = (Vec::new(), text.bytes());
+    while let Some(byte) = rest.next() {
+        if byte != b'\\' {
+            bytes.push(byte);
+            continue;
+        }
+        match rest.next() {
+            Some(b'r') => bytes.push(b'\r'),
+            Some(b'n') => bytes.push(b'\n'),
+            Some(b't') => bytes.push(b'\t'),
+            Some(b'0') => bytes.push(0),
+            Some(b'x') => {
+                let digits: String = rest.by_ref().take(2).map(char::from).collect();
+                bytes.push(u8::from_str_radix(&digits, 16).unwrap_or_default());
+            }
+            Some(other) => bytes.push(other),
+            None => {}
+        }
+    }
+    bytes
 }

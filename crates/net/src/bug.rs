@@ -3,6 +3,7 @@
 use std::{
     any::Any,
     panic::{AssertUnwindSafe, catch_unwind},
+    pin::Pin,
     sync::atomic::{AtomicU64, Ordering},
     task::Poll,
 };
@@ -28,15 +29,15 @@ pub(crate) fn malformed(why: &'static str, bytes: &[u8]) -> Sighting {
     Sighting::of(&MALFORMED).with("why", why).with("excerpt", excerpt(bytes))
 }
 
-/// Runs a future so that a panic in it is a value.
-pub(crate) async fn unwinding<R>(future: impl Future<Output = R>) -> Result<R, Panic> {
-    let mut future = std::pin::pin!(future);
-    std::future::poll_fn(|cx| match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))) {
+/// Runs a future so that a panic in it is a value. Pinned by the caller: a task that holds it holds it once.
+pub(crate) fn unwinding<R>(
+    mut future: Pin<&mut impl Future<Output = R>>,
+) -> impl Future<Output = Result<R, Panic>> {
+    std::future::poll_fn(move |cx| match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))) {
         Ok(Poll::Pending) => Poll::Pending,
         Ok(Poll::Ready(result)) => Poll::Ready(Ok(result)),
         Err(panic) => Poll::Ready(Err(panic)),
     })
-    .await
 }
 
 /// Calls into a service. What it had done before a panic is not lost.

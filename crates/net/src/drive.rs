@@ -1,6 +1,6 @@
 //! Runs one sans-IO session over one connection.
 
-use std::time::Duration;
+use std::{pin::pin, time::Duration};
 
 use haldane_core::{
     Cx, Effects, Flow, Halt, Input, Sighting, TlsUse, service::AnyProtocol, session::AnySession,
@@ -51,66 +51,66 @@ impl Ended {
 const SHUTDOWN: Ended = Ended::closing("shutdown");
 
 /// Talks until either side has had enough; reports the end, last of all.
-pub async fn drive<T: Io>(
+#[expect(
+    clippy::manual_async_fn,
+    reason = "an async fn holds its arguments twice: as they came, and as they are used"
+)]
+pub fn drive<T: Io>(
     mut conn: Conn<T>,
     served: &Served,
     mut reporter: Reporter,
     stop: CancellationToken,
-) {
-    let mut driver = None;
-    let talk = async {
-        let session = served.protocol.open(reporter.peer());
-        let begun = Driver {
-            session,
-            conn: &mut conn,
-            served,
-            reporter: &mut reporter,
-            inbox: Vec::new(),
-            deaf: None,
-            hello: None,
+) -> impl Future<Output = ()> {
+    async move {
+        let mut driver = None;
+        let talk = async {
+            let session = served.protocol.open(reporter.peer());
+            driver.insert(Driver::new(session, &mut conn, served, &mut reporter)).talk().await
         };
-        driver.insert(begun).talk().await
-    };
-    let ended = tokio::select! {
-        biased;
-        ended = unwinding(talk) => Some(ended),
-        () = stop.cancelled() => None,
-    };
-    let ended = match (ended, &mut driver) {
-        (Some(ended), _) => ended,
-        // What the session knows and has not told yet is evidence.
-        (None, Some(driver)) => unwinding(driver.unfinished()).await.map(|()| SHUTDOWN),
-        (None, None) => Ok(SHUTDOWN),
-    };
-    let ended = match ended {
-        Ok(ended) => ended,
-        Err(panic) => {
-            if let Some(driver) = &mut driver {
-                driver.not_understood();
+        let ended = {
+            let talk = pin!(talk);
+            tokio::select! {
+                biased;
+                ended = unwinding(talk) => Some(ended),
+                () = stop.cancelled() => None,
             }
-            bug::log(&reporter, Some(&panic));
-            Ended::closing("bug")
+        };
+        let ended = match (ended, &mut driver) {
+            (Some(ended), _) => ended,
+            // What the session knows and has not told yet is evidence.
+            (None, Some(driver)) => unwinding(pin!(driver.unfinished())).await.map(|()| SHUTDOWN),
+            (None, None) => Ok(SHUTDOWN),
+        };
+        let ended = match ended {
+            Ok(ended) => ended,
+            Err(panic) => {
+                if let Some(driver) = &mut driver {
+                    driver.not_understood();
+                }
+                bug::log(&reporter, Some(&panic));
+                Ended::closing("bug")
+            }
+        };
+        let lasted = conn.age();
+        if ended.flow == Flow::Reset {
+            conn.reset();
+        } else {
+            tokio::select! {
+                biased;
+                () = Box::pin(conn.close()) => {}
+                () = stop.cancelled() => {}
+            }
         }
-    };
-    let lasted = conn.age();
-    if ended.flow == Flow::Reset {
-        conn.reset();
-    } else {
-        tokio::select! {
-            biased;
-            () = conn.close() => {}
-            () = stop.cancelled() => {}
-        }
+        let (received, sent) = conn.totals();
+        drop(conn);
+        let closed = Sighting::of(&CLOSED)
+            .with("why", ended.why)
+            .with("bytes_in", received)
+            .with("bytes_out", sent)
+            .with("milliseconds", u64::try_from(lasted.as_millis()).unwrap_or(u64::MAX));
+        reporter.release().await;
+        reporter.report(vec![closed]).await;
     }
-    let (received, sent) = conn.totals();
-    drop(conn);
-    let closed = Sighting::of(&CLOSED)
-        .with("why", ended.why)
-        .with("bytes_in", received)
-        .with("bytes_out", sent)
-        .with("milliseconds", u64::try_from(lasted.as_millis()).unwrap_or(u64::MAX));
-    reporter.release().await;
-    reporter.report(vec![closed]).await;
 }
 
 struct Driver<'a, T> {
@@ -125,10 +125,21 @@ struct Driver<'a, T> {
     hello: Option<Vec<u8>>,
 }
 
-impl<T: Io> Driver<'_, T> {
+/// What happens once in a conversation, or never, is boxed where it is awaited: an idle connection is as large as the
+/// largest of what it may await.
+impl<'a, T: Io> Driver<'a, T> {
+    fn new(
+        session: Box<dyn AnySession>,
+        conn: &'a mut Conn<T>,
+        served: &'a Served,
+        reporter: &'a mut Reporter,
+    ) -> Self {
+        Self { session, conn, served, reporter, inbox: Vec::new(), deaf: None, hello: None }
+    }
+
     async fn talk(&mut self) -> Ended {
         if self.served.tls == TlsUse::Always
-            && let Err(ended) = self.start_tls().await
+            && let Err(ended) = Box::pin(self.start_tls()).await
         {
             return ended;
         }
@@ -144,7 +155,7 @@ impl<T: Io> Driver<'_, T> {
             match self.deaf.take() {
                 // Gone, but some of what it sent may still be on its way to us.
                 Some(Halted::Broken) => self.deaf = Some(Halted::Broken),
-                Some(halted) => return self.halted(halted).await,
+                Some(halted) => return Box::pin(self.halted(halted)).await,
                 None => {}
             }
             let patience = self.session.patience();
@@ -162,7 +173,7 @@ impl<T: Io> Driver<'_, T> {
             };
             if let Err(halted) = received {
                 let halted = self.deaf.take().unwrap_or(halted);
-                return self.halted(halted).await;
+                return Box::pin(self.halted(halted)).await;
             }
         }
     }
@@ -186,8 +197,8 @@ impl<T: Io> Driver<'_, T> {
                 Ok(flow) => flow,
                 // One byte more at least: a need that is met already would never end.
                 Err(Halt::Need(n)) if n.max(self.inbox.len().saturating_add(1)) <= frame => return None,
-                Err(Halt::Need(_)) => return Some(self.malformed("message too large").await),
-                Err(Halt::Malformed(why)) => return Some(self.malformed(why).await),
+                Err(Halt::Need(_)) => return Some(Box::pin(self.malformed("message too large")).await),
+                Err(Halt::Malformed(why)) => return Some(Box::pin(self.malformed(why)).await),
             };
             if consumed == self.inbox.len() {
                 // An idle connection holds no inbox.
@@ -200,7 +211,7 @@ impl<T: Io> Driver<'_, T> {
                 Flow::Continue => {}
                 Flow::Close | Flow::Reset | Flow::Leave => return Some(self.served(flow)),
                 Flow::StartTls => {
-                    if let Err(ended) = self.start_tls().await {
+                    if let Err(ended) = Box::pin(self.start_tls()).await {
                         return Some(ended);
                     }
                 }
@@ -232,7 +243,7 @@ impl<T: Io> Driver<'_, T> {
         if self.inbox.is_empty()
             && let Err(halted) = self.conn.receive(&mut self.inbox).await
         {
-            return Err(self.halted(halted).await);
+            return Err(Box::pin(self.halted(halted)).await);
         }
         // 22: a handshake record (RFC 8446, section 5.1). 0x80: a hello in the form of SSL 2.
         if self.inbox.first().is_some_and(|first| *first != 22 && *first != 0x80) {

@@ -103,14 +103,13 @@ pub async fn serve(
     accepting: CancellationToken,
     stop: CancellationToken,
 ) -> TcpListener {
-    let mut spare = Spare::new();
+    let mut door = Door::new(socket);
     let mut turned = Turned::default();
     // Those who are over a limit as their proxy named them.
     let (refuse, mut refused) = mpsc::channel(REFUSED);
-    let mut backoff = BACKOFF;
     loop {
         let due = turned.due();
-        let accepted = tokio::select! {
+        let knock = tokio::select! {
             biased;
             () = accepting.cancelled() => break,
             () = tokio::time::sleep_until(due), if !turned.counts.is_empty() => {
@@ -121,32 +120,16 @@ pub async fn serve(
                 turned.count(peer, limit, &listening, &events).await;
                 continue;
             }
-            accepted = socket.accept() => accepted,
+            knock = door.knock() => knock,
         };
-        let (stream, remote) = match accepted {
-            Ok(accepted) => accepted,
-            Err(error) => {
-                // Out of descriptors: one is kept back to see, and turn away, whoever is there now.
-                if out_of_descriptors(&error)
-                    && let Some((remote, local)) = spare.turn_away(&socket).await
-                {
-                    let peer = Peer::new(remote, local, Transport::Tcp);
-                    turned.count(peer, "descriptors", &listening, &events).await;
-                    continue;
-                }
-                // Never fatal, never a busy loop. The peer may also be gone already (ECONNABORTED).
-                tokio::select! {
-                    () = accepting.cancelled() => break,
-                    () = tokio::time::sleep(backoff) => {}
-                }
-                backoff = backoff.saturating_mul(2).min(Duration::from_secs(1));
+        let (stream, peer) = match knock {
+            Knock::Peer(stream, peer) => (stream, peer),
+            Knock::Turned(peer) => {
+                turned.count(peer, "descriptors", &listening, &events).await;
                 continue;
             }
+            Knock::Nobody => continue,
         };
-        backoff = BACKOFF;
-        spare.keep();
-        let Ok(local) = stream.local_addr().or_else(|_| socket.local_addr()) else { continue };
-        let peer = Peer::new(remote, local, Transport::Tcp);
         // The limit for each source is for the real source, which a proxied connection has yet to name.
         let proxied = listening.proxies.iter().any(|proxies| proxies.contains(&peer.remote.ip()));
         let permit = match listening.admission.admit((!proxied).then(|| peer.remote.ip())) {
@@ -168,10 +151,26 @@ pub async fn serve(
         turned.count(peer, limit, &listening, &events).await;
     }
     turned.flush(&listening, &events).await;
-    socket
+    door.socket
 }
 
-const BACKOFF: Duration = Duration::from_millis(5);
+/// Sees, and turns away, whoever had connected and was not accepted when the program came to its end.
+pub async fn turn_away_the_rest(socket: TcpListener, listening: &Listening, events: &mpsc::Sender<Batch>) {
+    let (mut door, mut turned) = (Door::new(socket), Turned::default());
+    for _ in 0..BACKLOG {
+        match timeout(LAST_LOOK, door.knock()).await {
+            Ok(Knock::Peer(_, peer) | Knock::Turned(peer)) => {
+                turned.count(peer, "shutdown", listening, events).await;
+            }
+            Ok(Knock::Nobody) => {}
+            Err(_) => break,
+        }
+    }
+    turned.flush(listening, events).await;
+}
+
+/// How long a look takes whether somebody is there.
+const LAST_LOOK: Duration = Duration::from_millis(5);
 /// Refused connections that wait to be counted; their sessions wait with them.
 const REFUSED: usize = 16;
 
@@ -194,7 +193,7 @@ async fn session(
         SockRef::from(&stream).set_tcp_keepalive(&options).ok();
     }
     if let Some(refuse) = refuse {
-        match named(&mut stream, &stop).await {
+        match Box::pin(named(&mut stream, &stop)).await {
             Ok(None) => {}
             Ok(Some((remote, local))) => {
                 let via = Some(peer.remote);
@@ -253,38 +252,69 @@ async fn proxy_header(stream: &mut TcpStream, head: &mut Vec<u8>) -> Option<prox
     }
 }
 
-/// EMFILE and ENFILE (errno 24 and 23 on Linux).
-fn out_of_descriptors(error: &io::Error) -> bool {
-    matches!(error.raw_os_error(), Some(23 | 24))
+/// Where peers come in. A descriptor is kept back, so that even with none left a peer can be seen.
+struct Door {
+    socket: TcpListener,
+    spare: Option<File>,
+    backoff: Duration,
 }
 
-/// A descriptor that is kept back, so that even with none left a peer can be seen.
-struct Spare(Option<File>);
+/// Who is at the door.
+enum Knock {
+    Peer(TcpStream, Peer),
+    /// Somebody for whom there was no descriptor, and who was hung up on.
+    Turned(Peer),
+    /// Somebody who has left, or nobody for whom there would be a descriptor.
+    Nobody,
+}
 
-impl Spare {
-    fn new() -> Self {
-        Self(File::open("/dev/null").ok())
+const BACKOFF: Duration = Duration::from_millis(5);
+
+impl Door {
+    fn new(socket: TcpListener) -> Self {
+        Self { socket, spare: spare(), backoff: BACKOFF }
     }
 
-    /// Keeps one back again, if there is one again.
-    fn keep(&mut self) {
-        if self.0.is_none() {
-            self.0 = File::open("/dev/null").ok();
+    /// Waits for somebody. May be cut short.
+    async fn knock(&mut self) -> Knock {
+        match self.socket.accept().await {
+            Ok((stream, remote)) => {
+                self.backoff = BACKOFF;
+                self.spare = self.spare.take().or_else(spare);
+                self.peer(&stream, remote).map_or(Knock::Nobody, |peer| Knock::Peer(stream, peer))
+            }
+            Err(error) => {
+                // EMFILE and ENFILE (errno 24 and 23 on Linux).
+                let exhausted = matches!(error.raw_os_error(), Some(23 | 24));
+                if exhausted && let Some(peer) = self.turn_away().await {
+                    return Knock::Turned(peer);
+                }
+                // Never fatal, never a busy loop. The peer may also be gone already (ECONNABORTED).
+                let pause = self.backoff;
+                self.backoff = pause.saturating_mul(2).min(Duration::from_secs(1));
+                tokio::time::sleep(pause).await;
+                Knock::Nobody
+            }
         }
     }
 
     /// Accepts with the descriptor that was kept back, hangs up, keeps one back again.
-    async fn turn_away(&mut self, socket: &TcpListener) -> Option<(SocketAddr, SocketAddr)> {
-        self.keep();
-        self.0.take()?;
-        let accepted = timeout(Duration::from_millis(10), socket.accept()).await;
-        let ends = accepted.ok().and_then(Result::ok).and_then(|(stream, remote)| {
-            let local = stream.local_addr().or_else(|_| socket.local_addr()).ok()?;
-            Some((remote, local))
-        });
-        self.keep();
-        ends
+    async fn turn_away(&mut self) -> Option<Peer> {
+        self.spare.take().or_else(spare)?;
+        let accepted = timeout(Duration::from_millis(10), self.socket.accept()).await;
+        let peer = accepted.ok().and_then(Result::ok).and_then(|(stream, remote)| self.peer(&stream, remote));
+        self.spare = spare();
+        peer
     }
+
+    fn peer(&self, stream: &TcpStream, remote: SocketAddr) -> Option<Peer> {
+        let local = stream.local_addr().or_else(|_| self.socket.local_addr()).ok()?;
+        Some(Peer::new(remote, local, Transport::Tcp))
+    }
+}
+
+fn spare() -> Option<File> {
+    File::open("/dev/null").ok()
 }
 
 /// Turned-away connections: the first of a source is reported at once, those of the next second are counted.

@@ -12,6 +12,7 @@
 //! Read `row` (what an event is on disk), `tail`, `writer`, `journal` (what sinks see), `retain` (what is
 //! deleted and when), `query` (what people read), `verify` (honey-credentials off the event path).
 
+mod checkpoint;
 mod journal;
 pub mod kinds;
 mod query;
@@ -42,7 +43,7 @@ use crate::{shared::Shared, writer::Writer};
 
 /// Batches that may wait for the writer. One commit takes what waits, so this many are a few milliseconds of
 /// work; whoever brings more waits, and with him his peer, not the others'. An event may be of some ten kilobytes.
-pub const QUEUE: usize = 256;
+pub const QUEUE: usize = 128;
 
 /// A record whose honey-credential is being verified holds back what follows for this long.
 pub const HOLD_BACK: Duration = Duration::from_secs(2);
@@ -141,6 +142,7 @@ impl Store {
         let opened = schema::begin(&options.folder, options.durable)?;
         let shared = Arc::new(Shared::new(opened.reading, opened.newest, opened.cursors, kinds));
         let (ingest, queue) = mpsc::channel(QUEUE);
+        checkpoint::spawn(shared.clone(), options.folder.clone()).map_err(Error::Thread)?;
         let mut writer =
             Writer::new(shared.clone(), opened.db, options, process, queue).map_err(Error::Thread)?;
         writer.begin(opened.aside.as_deref(), opened.unwritable);

@@ -10,6 +10,7 @@ use std::{
 
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
+use crate::checkpoint::LONGEST_LOG;
 use crate::{Error, now, shared};
 
 /// The database, in the folder of the store.
@@ -151,6 +152,7 @@ fn writable(folder: &Path, durable: bool) -> Result<Connection, Error> {
     db.pragma_update(None, "synchronous", if durable { "FULL" } else { "NORMAL" })?;
     // Negative: KiB. Appending touches few pages.
     db.pragma_update(None, "cache_size", -512)?;
+    db.pragma_update(None, "wal_autocheckpoint", LONGEST_LOG)?;
     // After a checkpoint, what a burst left of the log goes back to the file system.
     db.pragma_update(None, "journal_size_limit", 4 << 20)?;
     migrate(&db, MIGRATIONS)?;

@@ -25,7 +25,7 @@ use crate::{
 };
 
 /// Events in one commit: more would keep the first of them waiting for no gain, and take memory if they are large.
-const MOST_EVENTS: usize = 512;
+const MOST_EVENTS: usize = 128;
 /// How long to wait for more, if the last turn found that several peers were at it.
 const GATHER: Duration = Duration::from_micros(200);
 /// Cursors and the like wait this long for a commit to ride along with.

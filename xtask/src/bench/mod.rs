@@ -24,7 +24,7 @@ use self::{
 };
 
 /// Clients at once.
-const CLIENTS: u64 = 16;
+const CLIENTS: u64 = 64;
 /// Held connections for the memory of each.
 const HELD: usize = 2000;
 

@@ -207,9 +207,14 @@ impl Decoy {
                 (Bound::Tcp(socket), Some(listening), _) => {
                     let socket = listen::tcp(socket)?;
                     let (listening, sessions) = (Arc::clone(listening), ground.sessions.clone());
+                    let at_the_end = ground.accepting.clone();
                     ground.sessions.spawn(async move {
-                        let socket =
-                            listen::serve(socket, listening, events, sessions, accepting, stop).await;
+                        let (served, told) = (Arc::clone(&listening), events.clone());
+                        let socket = listen::serve(socket, served, told, sessions, accepting, stop).await;
+                        if at_the_end.is_cancelled() {
+                            listen::turn_away_the_rest(socket, &listening, &events).await;
+                            return None;
+                        }
                         Some((endpoint, Bound::Tcp(socket.into_std().ok()?)))
                     })
                 }

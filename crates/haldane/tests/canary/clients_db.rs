@@ -128,7 +128,7 @@ except Exception as refused:
         return;
     }
     let login = canary.login("mysql", "rsa", "sealed");
-    assert_eq!(login["credential"]["mechanism"], "caching_sha2_password", "{login}");
+    assert_eq!(login["fields"]["plugin"], "caching_sha2_password", "{login}");
 }
 
 #[test]

@@ -17,9 +17,10 @@ use serde_json::Value;
 
 use crate::fixture::{Canary, connect, free_port, installed, until};
 
-/// How much larger the canary may be after all that, in KiB. What a connection takes without optimisation is two
-/// or three times what it takes with it.
-const GROWTH: u64 = if cfg!(debug_assertions) { 48 * 1024 } else { 16 * 1024 };
+/// How much larger the canary may be after all that, in KiB. 5,000 idle connections take 18 MiB (3.6 KiB each) in a
+/// release build, 23 with SSH; what glibc's allocator keeps of a flood of large events takes as much. Without
+/// optimisation it is half as much again.
+const GROWTH: u64 = if cfg!(debug_assertions) { 48 * 1024 } else { 24 * 1024 };
 
 /// Every service, each on a port of its own.
 struct Everything {
@@ -64,8 +65,9 @@ impl Everything {
         let mut missing = Vec::new();
         for (peer, sent) in peers {
             let kinds: Vec<&str> = kinds[&peer].iter().map(String::as_str).collect();
-            let [first, between @ .., last] = kinds.as_slice() else { panic!("{sent:?}: {kinds:?}") };
-            if (*first, *last) != ("connection.opened", "connection.closed") || told && between.is_empty() {
+            let something =
+                kinds.iter().any(|kind| !["connection.opened", "connection.closed"].contains(kind));
+            if kinds.last() != Some(&"connection.closed") || told && !something {
                 missing.push((sent, kinds));
             }
         }
@@ -279,11 +281,9 @@ impl Stays {
     fn pour(&mut self) {
         self.stream.set_nonblocking(true).unwrap();
         let said: Vec<u8> = std::mem::take(&mut self.left).collect();
-        for _ in 0..20_000 {
-            match self.stream.write(&said) {
-                Ok(_) => {}
-                Err(_) => break,
-            }
+        let mut pieces = 0;
+        while pieces < 20_000 && self.stream.write(&said).is_ok_and(|written| written > 0) {
+            pieces += 1;
         }
     }
 }
@@ -320,28 +320,33 @@ fn descriptors() -> u64 {
 }
 
 #[test]
-fn five_thousand_idle_connections_to_each_service_are_seen_and_cost_little() {
-    const PEERS: usize = 5_000;
+fn thousands_of_idle_connections_to_each_service_are_seen_and_cost_little() {
+    // Without optimisation, this program takes minutes to read what the canary tells of 5,000 for each service.
+    const PEERS: usize = if cfg!(debug_assertions) { 1_000 } else { 5_000 };
     if descriptors() < PEERS as u64 + 300 {
         return println!("SKIPPED: fewer than {PEERS} descriptors");
     }
     let everything = Everything::start();
     everything.check();
     for (entry, port) in everything.streams() {
-        let of = |kind: &'static str| {
-            let kinds = |event: &Value| event["kind"] == kind && event["destination"]["port"] == port;
-            everything.canary.so_far(kinds).len()
+        // What is seen at once tells of the connection, too: there are services that report more than that.
+        let seen = |closed: bool| {
+            let of = |event: &Value| {
+                event["destination"]["port"] == port && (event["kind"] == "connection.closed") == closed
+            };
+            let sessions = everything.canary.so_far(of).into_iter().map(|event| event["session"].to_string());
+            sessions.collect::<BTreeSet<_>>().len()
         };
-        let (opened, closed) = (of("connection.opened"), of("connection.closed"));
+        let (opened, closed) = (seen(false), seen(true));
         let before = everything.canary.memory();
         let peers: Vec<TcpStream> = (0..PEERS).map(|_| connect(port)).collect();
-        until("all are seen", || of("connection.opened") >= opened + PEERS);
+        until("all are seen", || seen(false) >= opened + PEERS);
         let grown = everything.canary.memory().saturating_sub(before);
         println!("{}: {grown} KiB", entry.name);
         assert!(grown < GROWTH, "{}: grown by {grown} KiB", entry.name);
         everything.check();
         drop(peers);
-        until("all have ended", || of("connection.closed") >= closed + PEERS);
+        until("all have ended", || seen(true) >= closed + PEERS);
     }
     everything.check();
 }
