@@ -2,6 +2,8 @@
 //! honeypot templates, potsnitch, honeypot-auditor) look for an answer that no real server gives.
 //!
 //! Each is asked of our own defaults. None may match, and each must leave an event: who sends it, hunts.
+//!
+//! Longer than most files: the rules are one list, read side by side.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
