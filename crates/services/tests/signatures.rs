@@ -2,6 +2,8 @@
 //! honeypot templates, potsnitch, honeypot-auditor) look for an answer that no real server gives.
 //!
 //! Each is asked of our own defaults. None may match, and each must leave an event: who sends it, hunts.
+//!
+//! Longer than most files: the rules are one list, read side by side.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -558,7 +560,10 @@ impl Keep for Memory {
 
 #[test]
 fn what_is_random_stays_across_restarts_and_differs_between_hosts() {
-    let on = |keep: &Arc<Memory>| Host { keep: Arc::clone(keep) as Arc<dyn Keep>, ..host() };
+    let on = |keep: &Arc<Memory>| {
+        let keep: Arc<dyn Keep> = Arc::<Memory>::clone(keep);
+        Host { keep, ..host() }
+    };
     let (one, other) = (Arc::new(Memory::default()), Arc::new(Memory::default()));
     for entry in ALL {
         build_on(entry, &[], &on(&one)).unwrap();

@@ -23,7 +23,7 @@ use haldane_core::{
     Severity, Sighting, Timeout, Untrusted,
 };
 
-use options::{DO, DONT, ECHO, Facts, IAC, LINEMODE, Options, SB, SE, WILL, WONT};
+use options::{DO, DONT, ECHO, FLOW, Facts, IAC, LINEMODE, LOGOUT, Options, SB, SE, WILL, WONT};
 use persona::Persona;
 
 /// A name and a password were tried.
@@ -221,7 +221,12 @@ impl Session for Terminal {
             }
             Token::Feed if after_return => {}
             Token::Return | Token::Feed => return self.line_ends(cx),
-            Token::Option(verb, option) => self.option(verb, option, cx),
+            Token::Option(verb, option) => {
+                self.option(verb, option, cx);
+                if (verb, option) == (DO, LOGOUT) && self.server.persona.waits {
+                    return Flow::Close;
+                }
+            }
             Token::Begin(option) => self.subnegotiation = Some(vec![option]),
             Token::End => self.subnegotiated(cx),
             Token::Command(command) => match &mut self.subnegotiation {
@@ -276,6 +281,7 @@ impl Terminal {
             (WILL, LINEMODE) if self.round == Round::Second && self.options.agreed() => {
                 Options::set_mode(&mut reply);
             }
+            (WILL, FLOW) if self.round == Round::Second => self.options.set_flow(&mut reply),
             (WILL, LINEMODE) if matches!(self.round, Round::Third | Round::Done) => {
                 self.options.stop(LINEMODE, &mut reply);
             }
@@ -345,7 +351,8 @@ impl Terminal {
         }
     }
 
-    /// Characters typed, edited as the terminal driver does: DEL takes back one, ^U all.
+    /// Characters typed, edited as the terminal driver does: DEL takes back one, ^W a word, ^U all; ^R shows what
+    /// there is; ^S and ^Q hold the output and let it go. Debian's echoes seven bits.
     fn text(&mut self, text: &[u8], cx: &mut Cx<'_>) {
         if let Some(kept) = &mut self.subnegotiation {
             let room = SUBNEGOTIATION.saturating_sub(kept.len());
@@ -355,12 +362,14 @@ impl Terminal {
         let echo = self.prompted.is_some() && self.username.is_none() && !self.silent;
         let mut shown = Vec::new();
         for &byte in text {
+            let strips = self.server.persona.waits && !self.options.binary();
             let erased = match byte {
                 0x7f => self.line.len().min(1),
+                0x17 => last_word(&self.line),
                 0x15 => self.line.len(),
                 _ => 0,
             };
-            let edits = matches!(byte, 0x7f | 0x15);
+            let edits = matches!(byte, 0x7f | 0x11..=0x13 | 0x15 | 0x17);
             if edits && self.typed.is_none() {
                 self.typed = Some(self.line.clone());
             }
@@ -372,16 +381,19 @@ impl Terminal {
             if edits {
                 self.line.truncate(self.line.len().saturating_sub(erased));
                 shown.extend_from_slice(&b"\x08 \x08".repeat(erased));
+                if byte == 0x12 {
+                    shown.extend_from_slice(&[b"^R\r\n", self.line.as_slice()].concat());
+                }
                 continue;
             }
             if self.line.len() < Untrusted::MAX {
                 self.line.push(byte);
             }
-            match byte {
-                b'\t' => shown.push(byte),
-                0..=31 => shown.extend_from_slice(&[b'^', byte | 0x40]),
+            match if strips && byte != IAC { byte & 0x7f } else { byte } {
+                b'\t' => shown.push(b'\t'),
+                control @ 0..=31 => shown.extend_from_slice(&[b'^', control | 0x40]),
                 IAC => shown.extend_from_slice(&[IAC, IAC]),
-                _ => shown.push(byte),
+                other => shown.push(other),
             }
         }
         if echo {
@@ -476,4 +488,11 @@ impl Terminal {
         }
         cx.report(seen);
     }
+}
+
+/// How many bytes at the end are a word and the blanks behind it.
+fn last_word(line: &[u8]) -> usize {
+    let word = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_' || *byte >= 0x80;
+    let blanks = line.iter().rev().take_while(|byte| !word(byte)).count();
+    blanks.saturating_add(line.iter().rev().skip(blanks).take_while(|byte| word(byte)).count())
 }

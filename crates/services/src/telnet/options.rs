@@ -25,6 +25,8 @@ pub(super) const SGA: u8 = 3;
 const STATUS: u8 = 5;
 /// RFC 860.
 const TIMING_MARK: u8 = 6;
+/// RFC 727.
+pub(super) const LOGOUT: u8 = 18;
 /// RFC 1091.
 const TERMINAL_TYPE: u8 = 24;
 /// RFC 1073.
@@ -32,7 +34,7 @@ const WINDOW: u8 = 31;
 /// RFC 1079.
 const TERMINAL_SPEED: u8 = 32;
 /// RFC 1372.
-const FLOW: u8 = 33;
+pub(super) const FLOW: u8 = 33;
 /// RFC 1184.
 pub(super) const LINEMODE: u8 = 34;
 /// RFC 1096.
@@ -47,7 +49,7 @@ const ENCRYPT: u8 = 38;
 const NEW_ENVIRON: u8 = 39;
 
 /// What inetutils-telnetd does if asked.
-const OURS: u64 = bit(BINARY) | bit(ECHO) | bit(SGA) | bit(STATUS);
+const OURS: u64 = bit(BINARY) | bit(ECHO) | bit(SGA) | bit(STATUS) | bit(LOGOUT) | bit(ENCRYPT);
 /// What it lets the client do.
 const THEIRS: u64 = bit(BINARY)
     | bit(SGA)
@@ -82,6 +84,10 @@ pub(super) struct Options {
     asked: u64,
     /// We asked it to describe itself with these, and await that.
     awaited: u64,
+    /// The client edits lines by itself, whatever it says of timing marks.
+    linemode: bool,
+    /// It was told how to control the flow.
+    flow_set: bool,
     /// It has answered something that we opened with.
     pub(super) answered: bool,
 }
@@ -103,6 +109,11 @@ impl Options {
     /// Whether all questions of the opening that the login waits for are answered.
     pub(super) fn opened(&self) -> bool {
         self.asked & described() == 0
+    }
+
+    /// Whether the client sends eight bits.
+    pub(super) fn binary(&self) -> bool {
+        self.theirs & bit(BINARY) != 0
     }
 
     /// Whether the client agreed to any of them.
@@ -132,7 +143,9 @@ impl Options {
 
     /// Asks the client to describe itself, with all that it agreed to.
     pub(super) fn ask_descriptions(&mut self, reply: &mut Vec<u8>) {
-        for option in DESCRIBED.into_iter().filter(|option| self.theirs & bit(*option) != 0) {
+        let newer = self.theirs & bit(NEW_ENVIRON) != 0;
+        let agreed = |option: &u8| self.theirs & bit(*option) != 0 && !(newer && *option == ENVIRON);
+        for option in DESCRIBED.into_iter().filter(agreed) {
             self.awaited |= bit(option);
             reply.extend_from_slice(&[IAC, SB, option, 1, IAC, SE]);
         }
@@ -151,8 +164,9 @@ impl Options {
     /// With the terminal there: a character at a time, and we echo.
     pub(super) fn ask_third(&mut self, reply: &mut Vec<u8>) {
         if self.theirs & bit(FLOW) != 0 {
-            reply.extend_from_slice(&[IAC, SB, FLOW, 3, IAC, SE, 0]);
+            self.set_flow(reply);
         }
+        self.stop(ECHO, reply);
         self.offer(ECHO, reply);
         let mut stopped = Vec::new();
         if !self.stop(LINEMODE, &mut stopped) {
@@ -160,6 +174,13 @@ impl Options {
         }
         self.ask(BINARY, reply);
         reply.extend_from_slice(&stopped);
+    }
+
+    /// Tells a client that stops its output by itself which characters mean that, once (RFC 1372, section 2).
+    pub(super) fn set_flow(&mut self, reply: &mut Vec<u8>) {
+        if !std::mem::replace(&mut self.flow_set, true) {
+            reply.extend_from_slice(&[IAC, SB, FLOW, 3, IAC, SE, 0]);
+        }
     }
 
     /// Sets the mode of a client that edits lines itself (RFC 1184, section 2.2).
@@ -170,14 +191,17 @@ impl Options {
     /// Takes one word of the client's, answers it.
     pub(super) fn hear(&mut self, verb: u8, option: u8, reply: &mut Vec<u8>) {
         let bit = bit(option);
+        self.linemode |= verb == WILL && option == LINEMODE;
+        if option == TIMING_MARK && matches!(verb, WILL | WONT) {
+            self.asked &= !bit;
+            return self.timed(verb == WILL, reply);
+        }
         let mut say = |verb: u8| reply.extend_from_slice(&[IAC, verb, option]);
         match verb {
             WILL | WONT if self.asked & bit != 0 => {
                 self.asked &= !bit;
                 self.answered = true;
-                if verb == WILL && option == ECHO {
-                    say(DONT);
-                } else if verb == WILL {
+                if verb == WILL {
                     self.theirs |= bit;
                 }
             }
@@ -188,13 +212,17 @@ impl Options {
                     self.ours |= bit;
                 }
             }
-            WILL if option == TIMING_MARK || self.theirs & bit != 0 => {}
+            WILL if self.theirs & bit != 0 => {}
             WILL if THEIRS & bit != 0 => {
                 self.theirs |= bit;
                 say(DO);
-                if option == LINEMODE {
-                    reply.extend_from_slice(&[IAC, SB, LINEMODE, 1, 16, IAC, SE, 0]);
-                }
+                reply.extend_from_slice(match option {
+                    LINEMODE => &[IAC, SB, LINEMODE, 1, 16, IAC, SE, 0],
+                    // SEND with Kerberos 5, mutual and one-way; SUPPORT with nothing.
+                    AUTHENTICATION => &[IAC, SB, AUTHENTICATION, 1, 2, 2, 2, 0, IAC, SE],
+                    ENCRYPT => &[IAC, SB, ENCRYPT, 1, IAC, SE],
+                    _ => &[],
+                });
             }
             WILL => say(DONT),
             WONT if self.theirs & bit != 0 => {
@@ -213,6 +241,23 @@ impl Options {
                 say(WONT);
             }
             _ => {}
+        }
+    }
+
+    /// Takes what the client says of timing marks: telnetd finds out so who edits lines by itself.
+    fn timed(&mut self, will: bool, reply: &mut Vec<u8>) {
+        match will {
+            _ if self.linemode => {}
+            true if (self.ours | self.offered) & bit(SGA) != 0 => {
+                self.ours &= !bit(SGA);
+                self.offered &= !bit(SGA);
+                reply.extend_from_slice(&[IAC, WONT, SGA]);
+            }
+            true => {}
+            false => {
+                self.offer(SGA, reply);
+                self.offer(ECHO, reply);
+            }
         }
     }
 
