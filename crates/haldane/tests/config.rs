@@ -1,4 +1,6 @@
 //! What the two front doors promise to whoever writes a configuration.
+//!
+//! A little over 600 lines, since it is one list of such promises.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
