@@ -289,7 +289,13 @@ impl Tree {
 
 fn unreadable(file: &str, error: &std::io::Error) -> Problems {
     let place = haldane_core::section::Place { file: file.into(), line: 0 };
-    Problems(vec![Problem::error(Some(place), "", format!("cannot be read: {error}"))])
+    let mut message = format!("cannot be read: {error}");
+    if error.kind() == std::io::ErrorKind::PermissionDenied {
+        // After a start as root, a reload is no longer root's.
+        let uid = rustix::process::geteuid().as_raw();
+        message.push_str(&format!("; whoever the canary runs as (uid {uid}) must be able to read it"));
+    }
+    Problems(vec![Problem::error(Some(place), "", message)])
 }
 
 fn not_text(file: &str, error: &std::string::FromUtf8Error) -> Problems {
