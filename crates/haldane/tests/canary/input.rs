@@ -17,9 +17,9 @@ use serde_json::Value;
 
 use crate::fixture::{Canary, connect, free_port, installed, until};
 
-/// How much larger the canary may be after all that, in KiB. 5,000 idle connections take 18 MiB (3.6 KiB each) in a
-/// release build, 23 with SSH; what glibc's allocator keeps of a flood of large events takes as much. Without
-/// optimisation it is half as much again.
+/// How much larger the canary may be after all that, in KiB. In a release build, 5,000 idle connections to a fresh
+/// canary take 20 MiB (4 KiB each), and what glibc's allocator keeps of a flood of large events takes 17. Without
+/// optimisation it is more.
 const GROWTH: u64 = if cfg!(debug_assertions) { 48 * 1024 } else { 24 * 1024 };
 
 /// Every service, each on a port of its own.
