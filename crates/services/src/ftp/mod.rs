@@ -6,7 +6,7 @@
 //! Protocol: RFC 959, sections 4 and 5; RFC 2228 and RFC 4217 (AUTH TLS); RFC 2389 (FEAT); RFC 2428 (EPRT);
 //! RFC 2577, section 3 (bounce attacks).
 //!
-//! The words are in [`persona`].
+//! The words are in `persona`.
 
 mod persona;
 

@@ -6,7 +6,7 @@
 //! Texts and their order (unknown command, arity, protected command, authentication) as in Redis 7.0.15,
 //! recorded; earlier and later versions as their release notes tell.
 //!
-//! Read [`resp`] for the grammar, [`answer`] for the words, [`commands`] for the table, [`attack`] for what
+//! Read `resp` for the grammar, `answer` for the words, `commands` for the table, `attack` for what
 //! is recognised.
 
 mod answer;

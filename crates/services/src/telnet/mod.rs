@@ -3,7 +3,7 @@
 //! Reports `telnet.login` for each name and password, `telnet.exploit` for an option to login(1) smuggled in as
 //! a name (CVE-2026-24061), `telnet.input` for lines typed where nobody asked for them, `telnet.client` for what
 //! a client told of itself if no login told it, and `telnet.connection` if configured.
-//! Protocol: RFC 854 and RFC 855; the options' specifications are named in [`options`].
+//! Protocol: RFC 854 and RFC 855; the options' specifications are named in `options`.
 //!
 //! A telnetd of Debian asks three rounds of questions, and says nothing more until they are answered; clients
 //! that answer none see no prompt, as there. Clients that refuse all of the first round (hydra, medusa) do not
