@@ -201,14 +201,14 @@ async fn session(
             }
             Err(excerpt) => {
                 let seen = Sighting::of(&PROXY).with("excerpt", excerpt);
-                Reporter::new(events, listening.name, peer).report(vec![seen]).await;
+                Box::pin(Reporter::new(events, listening.name, peer).report(vec![seen])).await;
                 return;
             }
         }
         if let Err(limit) = permit.name(peer.remote.ip()) {
             drop(stream);
-            if refuse.send((peer, limit)).await.is_err() {
-                report_turned(peer, limit, 1, listening, &events).await;
+            if Box::pin(refuse.send((peer, limit))).await.is_err() {
+                Box::pin(report_turned(peer, limit, 1, listening, &events)).await;
             }
             return;
         }

@@ -8,8 +8,8 @@ use haldane_core::{Event, Honeycred, Page, Record, Severity, Wants};
 use crate::{HOLD_BACK, row};
 
 /// What is kept of the events that are on disk: enough for sinks that are a moment late.
-const KEPT_BYTES: usize = 2 << 20;
-const KEPT: usize = 4_096;
+const KEPT_BYTES: usize = 512 * 1024;
+const KEPT: usize = 1_024;
 /// What is kept while the disk takes nothing. Beyond it, the oldest are lost.
 const FAILING_BYTES: usize = 16 << 20;
 const FAILING: usize = 50_000;
