@@ -117,6 +117,37 @@ pub struct Event {
 }
 
 impl Event {
+    /// A sighting, stamped. TLS facts and the pipeline's verdicts are for others to add.
+    pub fn stamped(
+        seen: Sighting,
+        service: &'static str,
+        session: Uuid,
+        peer: Option<Peer>,
+        (id, at): (Uuid, SystemTime),
+    ) -> Self {
+        let Sighting { kind, login, fields, severity } = seen;
+        Self {
+            id,
+            service: service.into(),
+            session,
+            peer,
+            at,
+            kind,
+            severity,
+            login,
+            fields,
+            tls: None,
+            ignored: false,
+            honeycred: Honeycred::None,
+            incident: None,
+        }
+    }
+
+    /// Something about this program itself. `stamp`: its id and time.
+    pub fn operational(seen: Sighting, stamp: (Uuid, SystemTime)) -> Self {
+        Self::stamped(seen, "haldane", Uuid::nil(), None, stamp)
+    }
+
     /// The source's address, where there is a peer.
     pub fn source(&self) -> Option<std::net::IpAddr> {
         self.peer.map(|peer| peer.remote.ip())

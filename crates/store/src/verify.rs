@@ -81,23 +81,16 @@ fn run(shared: &Arc<Shared>, ingest: &mpsc::Sender<Batch>, check: &Check, used: 
 
 /// A copy of what was recognised late, for the sinks that have had it without the verdict.
 fn late(record: &Record, used: &'static Kind) -> Event {
-    let Event { service, session, peer, login, tls, ignored, incident, .. } = record.event.as_ref().clone();
     Event {
         id: Uuid::now_v7(),
-        service,
-        session,
-        peer,
         at: now(),
         kind: used,
         severity: Severity::Critical,
-        login,
         fields: Fields::from([
             ("event".into(), record.event.id.to_string().into()),
             ("kind".into(), record.event.kind.name.into()),
         ]),
-        tls,
-        ignored,
         honeycred: Honeycred::Yes,
-        incident,
+        ..record.event.as_ref().clone()
     }
 }

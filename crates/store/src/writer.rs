@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use haldane_core::{Batch, Event, Fields, Honeycred, Kind};
+use haldane_core::{Batch, Event, Fields, Honeycred, Kind, Sighting};
 use rusqlite::{Connection, params};
 use tokio::{runtime::Runtime, sync::mpsc, time::Instant};
 use uuid::Uuid;
@@ -376,21 +376,8 @@ impl Writer {
 
 /// An event about ourselves.
 fn own(kind: &'static Kind, fields: Fields) -> Batch {
-    let event = Event {
-        id: Uuid::now_v7(),
-        service: "haldane".into(),
-        session: Uuid::nil(),
-        peer: None,
-        at: now(),
-        kind,
-        severity: kind.severity,
-        login: None,
-        fields,
-        tls: None,
-        ignored: false,
-        honeycred: Honeycred::None,
-        incident: None,
-    };
+    let seen = Sighting { fields, ..Sighting::of(kind) };
+    let event = Event::operational(seen, (Uuid::now_v7(), now()));
     Batch { events: vec![event], recorded: None }
 }
 

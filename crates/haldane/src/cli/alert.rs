@@ -1,17 +1,15 @@
 //! `haldane test-alert`: one event, sent now, with what came of it.
 
-use std::{collections::BTreeMap, process::ExitCode, sync::Arc, time::SystemTime};
+use std::{process::ExitCode, sync::Arc, time::SystemTime};
 
 use clap::Args;
-use haldane_core::{Class, Event, Honeycred, Kind, Record, Severity, Value, section::nearest};
-use uuid::Uuid;
+use haldane_core::{Event, Record, Sighting, section::nearest};
 
 use super::{Place, complain, fail, say, wrong_configuration};
-use crate::config::{Config, SinkConfig};
-
-/// A test, asked for by the operator.
-pub static TEST: Kind =
-    Kind::new(39190, "haldane.test", Class::Operational, Severity::High, "Test alert, sent by hand");
+use crate::{
+    config::{Config, SinkConfig},
+    daemon::{kinds::TEST, operations},
+};
 
 /// Its options.
 #[derive(Debug, Args)]
@@ -79,21 +77,7 @@ async fn deliver(sinks: Vec<SinkConfig>, record: &Record) -> ExitCode {
 fn event(node: &str) -> Event {
     let message =
         format!("This is a test from {node}. Nobody touched a decoy; alerts arrive as this one did.");
-    Event {
-        id: Uuid::now_v7(),
-        service: "haldane".into(),
-        session: Uuid::nil(),
-        peer: None,
-        at: now(),
-        kind: &TEST,
-        severity: TEST.severity,
-        login: None,
-        fields: BTreeMap::from([("msg".into(), Value::from(message))]),
-        tls: None,
-        ignored: false,
-        honeycred: Honeycred::None,
-        incident: None,
-    }
+    operations::event(Sighting::of(&TEST).with("msg", message))
 }
 
 #[expect(clippy::disallowed_methods, reason = "the command line has no session to be replayed")]

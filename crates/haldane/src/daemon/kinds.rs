@@ -34,9 +34,9 @@ pub static DROPPED: Kind =
 /// A decoy's certificate was renewed: field `name`.
 pub static RENEWED: Kind =
     Kind::new(39107, "certificate.renewed", Class::Operational, Severity::Info, "Certificate renewed");
-/// A marked message to prove that a sink works.
+/// `haldane test-alert`: a marked message to prove that a sink works.
 pub static TEST: Kind =
-    Kind::new(39108, "haldane.test", Class::Operational, Severity::Critical, "Test alert");
+    Kind::new(39108, "haldane.test", Class::Operational, Severity::High, "Test alert, sent by hand");
 
 /// All of them.
 pub static KINDS: &[&Kind] = &[

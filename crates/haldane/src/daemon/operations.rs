@@ -6,13 +6,12 @@ use std::{
     time::Duration,
 };
 
-use haldane_core::{Batch, Event, Health, Honeycred, Journal, Page, Sighting, Untrusted, Value, Wants};
+use haldane_core::{Batch, Event, Health, Journal, Page, Sighting, Untrusted, Value, Wants};
 use haldane_net::{now, report::id};
 use tokio::{
     runtime::Handle,
     sync::{mpsc, mpsc::error::TrySendError, oneshot},
 };
-use uuid::Uuid;
 
 use super::kinds::{MESSAGE, SINK_BACK, SINK_DOWN};
 
@@ -66,21 +65,7 @@ fn message(text: String) -> Sighting {
 /// A sighting of ourselves, stamped.
 pub fn event(seen: Sighting) -> Event {
     let at = now();
-    Event {
-        id: id(at),
-        service: "haldane".into(),
-        session: Uuid::nil(),
-        peer: None,
-        at,
-        kind: seen.kind,
-        severity: seen.severity,
-        login: seen.login,
-        fields: seen.fields,
-        tls: None,
-        ignored: false,
-        honeycred: Honeycred::None,
-        incident: None,
-    }
+    Event::operational(seen, (id(at), at))
 }
 
 /// The journal, with an eye on the health of sinks: that one is down is an event for the others.
