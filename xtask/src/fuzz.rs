@@ -7,6 +7,7 @@
 use std::{fs, path::Path, process::Command};
 
 use anyhow::{Context, Result, ensure};
+use haldane_services::{ALL, replay::unescape};
 
 /// Runs each target for that many seconds; the first finding ends it.
 pub fn run(seconds: u64) -> Result<()> {
@@ -40,8 +41,8 @@ fn seed() -> Result<()> {
         fs::create_dir_all(&folder).map(|()| folder)
     };
     let sessions = corpus("sessions")?;
-    for (pick, service) in services()?.iter().enumerate() {
-        let talks = Path::new("crates/services/src").join(service).join("talks");
+    for (pick, entry) in ALL.iter().enumerate() {
+        let talks = Path::new("crates/services/src").join(entry.name).join("talks");
         for file in fs::read_dir(talks).into_iter().flatten() {
             let path = file?.path();
             let text = fs::read_to_string(&path)?;
@@ -49,7 +50,7 @@ fn seed() -> Result<()> {
             // Which service, and how it is cut: see `sessions` in fuzz/src/lib.rs.
             let input: Vec<u8> = [u8::try_from(pick)?, 15].into_iter().chain(said).collect();
             let name = path.file_stem().unwrap_or_default().to_string_lossy();
-            fs::write(sessions.join(format!("{service}-{name}")), input)?;
+            fs::write(sessions.join(format!("{}-{name}", entry.name)), input)?;
         }
     }
     let config = corpus("config")?;
@@ -66,36 +67,4 @@ fn seed() -> Result<()> {
     let hello: Vec<u8> = hello.iter().copied().chain([7; 32]).chain(*b"\0\0\x02\x13\x01\x01\0\0\0").collect();
     fs::write(corpus("tls_hello")?.join("smallest"), hello)?;
     Ok(())
-}
-
-/// The folders of services, in the order of the registry.
-fn services() -> Result<Vec<String>> {
-    let registry = fs::read_to_string("crates/services/src/lib.rs")?;
-    let rows = registry.lines().filter_map(|line| line.trim().strip_prefix("Entry::"));
-    let names = rows.filter_map(|row| row.split_once("::<")?.1.split_once("::"));
-    Ok(names.map(|(name, _)| name.to_owned()).collect())
-}
-
-/// A line of a transcript, as `replay::unescape` of the services reads it.
-fn unescape(text: &str) -> Vec<u8> {
-    let (mut bytes, mut rest) = (Vec::new(), text.bytes());
-    while let Some(byte) = rest.next() {
-        if byte != b'\\' {
-            bytes.push(byte);
-            continue;
-        }
-        match rest.next() {
-            Some(b'r') => bytes.push(b'\r'),
-            Some(b'n') => bytes.push(b'\n'),
-            Some(b't') => bytes.push(b'\t'),
-            Some(b'0') => bytes.push(0),
-            Some(b'x') => {
-                let digits: String = rest.by_ref().take(2).map(char::from).collect();
-                bytes.push(u8::from_str_radix(&digits, 16).unwrap_or_default());
-            }
-            Some(other) => bytes.push(other),
-            None => {}
-        }
-    }
-    bytes
 }

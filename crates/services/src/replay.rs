@@ -7,7 +7,7 @@ use std::{
     collections::BTreeMap,
     net::SocketAddr,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex},
+    sync::{Arc, LazyLock, Mutex, PoisonError},
     time::SystemTime,
 };
 
@@ -59,12 +59,16 @@ impl Random for Counting {
     }
 }
 
-/// Takes what lies in the folder, else keeps in memory for as long as the process lives: host keys take long to
-/// make.
-#[derive(Debug)]
-pub struct InMemory;
+/// Takes what lies in the folder, else makes it and keeps it in memory.
+#[derive(Debug, Default)]
+pub struct InMemory(Mutex<BTreeMap<PathBuf, Vec<u8>>>);
 
-static KEPT: Mutex<BTreeMap<PathBuf, Vec<u8>>> = Mutex::new(BTreeMap::new());
+impl InMemory {
+    /// What was made and kept so far, by folder and name.
+    pub fn kept(&self) -> BTreeMap<PathBuf, Vec<u8>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
 
 impl Keep for InMemory {
     fn keep(
@@ -76,7 +80,7 @@ impl Keep for InMemory {
         if let Some(content) = folder.and_then(|folder| std::fs::read(folder.join(name)).ok()) {
             return Ok(content);
         }
-        let mut kept = KEPT.lock().map_err(|error| error.to_string())?;
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let key = folder.unwrap_or(Path::new("")).join(name);
         if let Some(content) = kept.get(&key) {
             return Ok(content.clone());
@@ -87,9 +91,11 @@ impl Keep for InMemory {
     }
 }
 
-/// A host for tests.
+/// A host for tests: the same each time, since host keys take long to make.
 pub fn host() -> Host {
-    Host { name: "files01".into(), keep: Arc::new(InMemory) }
+    static KEEP: LazyLock<Arc<InMemory>> = LazyLock::new(Arc::default);
+    let keep: Arc<dyn Keep> = Arc::<InMemory>::clone(&KEEP);
+    Host { name: "files01".into(), keep }
 }
 
 /// Builds the service of that row from `key = value` lines (values: `"text"`, numbers, `true`, `false`).

@@ -13,19 +13,14 @@
 )]
 
 use std::{
-    collections::BTreeMap,
-    path::{Path, PathBuf},
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::Arc,
     time::{Duration, SystemTime},
 };
 
 use haldane_core::{Cx, Effects, Entry, Host, Input, Keep};
 use haldane_services::{
     ALL,
-    replay::{Counting, Ending, Outcome, bounds, build, build_on, host, peer, show, talk},
+    replay::{Counting, Ending, InMemory, Outcome, bounds, build, build_on, host, peer, show, talk},
 };
 
 fn entry(name: &str) -> &'static Entry {
@@ -533,46 +528,21 @@ fn the_defaults_are_one_debian_12_server() {
     }
 }
 
-/// Keeps what is made in memory, and counts it.
-#[derive(Debug, Default)]
-struct Memory {
-    kept: Mutex<BTreeMap<PathBuf, Vec<u8>>>,
-    made: AtomicUsize,
-}
-
-impl Keep for Memory {
-    fn keep(
-        &self,
-        folder: Option<&Path>,
-        name: &str,
-        make: &mut dyn FnMut() -> Result<Vec<u8>, String>,
-    ) -> Result<Vec<u8>, String> {
-        let key = folder.unwrap_or(Path::new("")).join(name);
-        if let Some(content) = self.kept.lock().unwrap().get(&key) {
-            return Ok(content.clone());
-        }
-        let made = make()?;
-        self.made.fetch_add(1, Ordering::Relaxed);
-        self.kept.lock().unwrap().insert(key, made.clone());
-        Ok(made)
-    }
-}
-
 #[test]
 fn what_is_random_stays_across_restarts_and_differs_between_hosts() {
-    let on = |keep: &Arc<Memory>| {
-        let keep: Arc<dyn Keep> = Arc::<Memory>::clone(keep);
+    let on = |keep: &Arc<InMemory>| {
+        let keep: Arc<dyn Keep> = Arc::<InMemory>::clone(keep);
         Host { keep, ..host() }
     };
-    let (one, other) = (Arc::new(Memory::default()), Arc::new(Memory::default()));
+    let (one, other) = (Arc::new(InMemory::default()), Arc::new(InMemory::default()));
     for entry in ALL {
         build_on(entry, &[], &on(&one)).unwrap();
-        let made = one.made.load(Ordering::Relaxed);
+        let made = one.kept().len();
         build_on(entry, &[], &on(&one)).unwrap();
-        assert_eq!(one.made.load(Ordering::Relaxed), made, "{} makes anew what it has", entry.name);
+        assert_eq!(one.kept().len(), made, "{} makes anew what it has", entry.name);
         build_on(entry, &[], &on(&other)).unwrap();
     }
-    let (one, other) = (one.kept.lock().unwrap(), other.kept.lock().unwrap());
+    let (one, other) = (one.kept(), other.kept());
     assert!(one.keys().any(|name| name.ends_with("ssh_host_ed25519_key")), "{:?}", one.keys());
     assert!(one.keys().eq(other.keys()));
     for (name, content) in one.iter() {

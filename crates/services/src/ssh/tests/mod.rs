@@ -11,7 +11,7 @@ mod client;
 
 use std::{path::Path, time::Duration};
 
-use haldane_core::{Flow, Keep, Secret};
+use haldane_core::{Flow, Secret};
 use openssl::hash::{MessageDigest, hash};
 use proptest::prelude::*;
 
@@ -23,7 +23,7 @@ use super::{
     release::Release,
     wire::{Put, message},
 };
-use crate::replay::build;
+use crate::replay::{InMemory, build};
 
 /// A whole conversation with those algorithms, up to a password.
 fn converse(version: &str, wish: Wish<'_>, strict: bool) {
@@ -235,32 +235,22 @@ fn a_version_without_its_prefix_is_completed_and_nonsense_is_refused() {
     assert!(refused("login_grace_time = \"2h\""));
 }
 
-/// Takes what lies in a folder, and makes the rest.
-#[derive(Debug)]
-struct Reads;
-
-impl Keep for Reads {
-    fn keep(
-        &self,
-        folder: Option<&Path>,
-        name: &str,
-        make: &mut dyn FnMut() -> Result<Vec<u8>, String>,
-    ) -> Result<Vec<u8>, String> {
-        folder.and_then(|folder| std::fs::read(folder.join(name)).ok()).map_or_else(make, Ok)
-    }
-}
-
 #[test]
 fn the_key_that_opencanary_left_is_taken_over() {
     let folder = std::env::temp_dir().join(format!("haldane-ssh-{}", std::process::id()));
     std::fs::create_dir_all(&folder).unwrap();
     std::fs::copy("src/ssh/testkeys/ssh_host_rsa_key", folder.join("id_rsa")).unwrap();
     let release = Release::claimed("SSH-2.0-OpenSSH_6.6");
-    let public = |folder: &Path| host_keys(&Reads, Some(folder), &release).unwrap().remove(0).public;
+    let public =
+        |folder: &Path| host_keys(&InMemory::default(), Some(folder), &release).unwrap().remove(0).public;
     let known = public(Path::new("src/ssh/testkeys"));
     assert_eq!(public(&folder), known);
     std::fs::write(folder.join("ssh_host_ecdsa_key"), "no key").unwrap();
-    assert!(host_keys(&Reads, Some(&folder), &Release::claimed(NOW)).unwrap_err().contains("ssh-keygen"));
+    assert!(
+        host_keys(&InMemory::default(), Some(&folder), &Release::claimed(NOW))
+            .unwrap_err()
+            .contains("ssh-keygen")
+    );
     std::fs::remove_dir_all(&folder).unwrap();
 }
 
