@@ -202,6 +202,45 @@ impl<T: Into<Value>> From<Option<T>> for Value {
 /// Protocol-specific facts, in a stable order. Names are ours, in lower case.
 pub type Fields = BTreeMap<Cow<'static, str>, Value>;
 
+/// Cuts facts that take more than `most` bytes together; what was cut is said by a fact named `cut`. So much is the
+/// least that is kept of anything: an event has a bound, whatever a service puts into it.
+pub fn bound(fields: &mut Fields, most: usize) {
+    let mut room = most;
+    let mut cut = false;
+    // A stack of its own: how deep facts nest is not for the call stack.
+    let mut rest: Vec<&mut Value> = fields.values_mut().rev().collect();
+    while let Some(value) = rest.pop() {
+        room = room.saturating_sub(size_of::<Value>());
+        match value {
+            Value::Text(text) => {
+                cut |= text.0.len() > room;
+                text.0.truncate(room);
+                room = room.saturating_sub(text.0.len());
+            }
+            Value::List(values) => {
+                let fits = room.checked_div(size_of::<Value>()).unwrap_or_default();
+                cut |= values.len() > fits;
+                values.truncate(fits);
+                rest.extend(values.iter_mut().rev());
+            }
+            Value::Map(map) => {
+                // Names are a peer's own words.
+                while map.keys().map(String::len).fold(0, usize::saturating_add) > room
+                    && map.pop_last().is_some()
+                {
+                    cut = true;
+                }
+                room = room.saturating_sub(map.keys().map(String::len).fold(0, usize::saturating_add));
+                rest.extend(map.values_mut().rev());
+            }
+            Value::Null | Value::Bool(_) | Value::Int(_) => {}
+        }
+    }
+    if cut {
+        fields.insert("cut".into(), Value::Bool(true));
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -214,5 +253,24 @@ mod tests {
         }
         assert_eq!(Untrusted::from("grün 東京").to_string(), "grün 東京");
         assert_eq!(Untrusted::from(&b"\xff\r\n"[..]).to_string(), "\\xff\\r\\n");
+    }
+
+    #[test]
+    fn facts_within_the_bound_are_left_alone_and_the_rest_is_cut_and_said_to_be() {
+        let facts =
+            || Fields::from([("a".into(), Value::from("x".repeat(100))), ("b".into(), Value::Int(7))]);
+        let mut small = facts();
+        bound(&mut small, 10_000);
+        assert_eq!(small, facts());
+        let list: Vec<Value> = (0..1_000).map(|_| Value::from("y".repeat(100))).collect();
+        let mut large = facts();
+        large.insert("c".into(), Value::List(list));
+        bound(&mut large, 10_000);
+        assert_eq!((&large["a"], &large["cut"]), (&facts()["a"], &Value::Bool(true)));
+        let Value::List(kept) = &large["c"] else { panic!() };
+        let bytes: usize =
+            kept.iter().map(|value| if let Value::Text(text) = value { text.len() } else { 0 }).sum();
+        assert!((5_000..10_000).contains(&bytes), "{bytes}");
+        assert!(kept.len() <= 10_000 / size_of::<Value>());
     }
 }

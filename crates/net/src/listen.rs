@@ -140,11 +140,8 @@ pub async fn serve(
                 continue;
             }
         };
-        let (listening, events, stop) = (Arc::clone(&listening), events.clone(), stop.clone());
-        let refuse = proxied.then(|| refuse.clone());
-        sessions.spawn(async move {
-            session(stream, peer, permit, refuse, &listening, events, stop).await;
-        });
+        let ground = (Arc::clone(&listening), events.clone(), stop.clone());
+        sessions.spawn(session(stream, peer, permit, proxied.then(|| refuse.clone()), ground));
     }
     refused.close();
     while let Some((peer, limit)) = refused.recv().await {
@@ -174,49 +171,54 @@ const LAST_LOOK: Duration = Duration::from_millis(5);
 /// Refused connections that wait to be counted; their sessions wait with them.
 const REFUSED: usize = 16;
 
-/// One connection, from a proxy if `refuse` says where to send those who are over a limit.
-async fn session(
+/// One connection, from a proxy if `refuse` says where to send those who are over a limit. What happens once, or
+/// never, is boxed where it is awaited: an idle connection is as large as the largest of what it may await.
+#[expect(
+    clippy::manual_async_fn,
+    reason = "an async fn holds its arguments twice: as they came, and as they are used"
+)]
+fn session(
     mut stream: TcpStream,
     mut peer: Peer,
     mut permit: Permit,
     refuse: Option<mpsc::Sender<(Peer, &'static str)>>,
-    listening: &Listening,
-    events: mpsc::Sender<Batch>,
-    stop: CancellationToken,
-) {
-    stream.set_nodelay(true).ok();
-    if let Some(keepalive) = listening.limits.keepalive {
-        let options = TcpKeepalive::new()
-            .with_time(keepalive.idle)
-            .with_interval(keepalive.interval)
-            .with_retries(keepalive.probes);
-        SockRef::from(&stream).set_tcp_keepalive(&options).ok();
-    }
-    if let Some(refuse) = refuse {
-        match Box::pin(named(&mut stream, &stop)).await {
-            Ok(None) => {}
-            Ok(Some((remote, local))) => {
-                let via = Some(peer.remote);
-                peer = Peer { via, ..Peer::new(remote, local, Transport::Tcp) };
+    (listening, events, stop): (Arc<Listening>, mpsc::Sender<Batch>, CancellationToken),
+) -> impl Future<Output = ()> + Send {
+    async move {
+        stream.set_nodelay(true).ok();
+        if let Some(keepalive) = listening.limits.keepalive {
+            let options = TcpKeepalive::new()
+                .with_time(keepalive.idle)
+                .with_interval(keepalive.interval)
+                .with_retries(keepalive.probes);
+            SockRef::from(&stream).set_tcp_keepalive(&options).ok();
+        }
+        if let Some(refuse) = refuse {
+            match Box::pin(named(&mut stream, &stop)).await {
+                Ok(None) => {}
+                Ok(Some((remote, local))) => {
+                    let via = Some(peer.remote);
+                    peer = Peer { via, ..Peer::new(remote, local, Transport::Tcp) };
+                }
+                Err(excerpt) => {
+                    let seen = Sighting::of(&PROXY).with("excerpt", excerpt);
+                    let mut reporter = Reporter::new(events, listening.name, peer);
+                    return Box::pin(reporter.report(vec![seen])).await;
+                }
             }
-            Err(excerpt) => {
-                let seen = Sighting::of(&PROXY).with("excerpt", excerpt);
-                Box::pin(Reporter::new(events, listening.name, peer).report(vec![seen])).await;
+            if let Err(limit) = permit.name(peer.remote.ip()) {
+                drop(stream);
+                if Box::pin(refuse.send((peer, limit))).await.is_err() {
+                    Box::pin(report_turned(peer, limit, 1, &listening, &events)).await;
+                }
                 return;
             }
         }
-        if let Err(limit) = permit.name(peer.remote.ip()) {
-            drop(stream);
-            if Box::pin(refuse.send((peer, limit))).await.is_err() {
-                Box::pin(report_turned(peer, limit, 1, listening, &events)).await;
-            }
-            return;
-        }
+        let mut reporter = Reporter::new(events, listening.name, peer);
+        reporter.opened(Sighting::of(&OPENED));
+        // Boxed apart, so that the task of a connection is not as large as all its states side by side.
+        Box::pin(drive(Conn::new(stream, listening.limits), &listening.served, reporter, stop)).await;
     }
-    let mut reporter = Reporter::new(events, listening.name, peer);
-    reporter.opened(Sighting::of(&OPENED));
-    // Boxed apart, so that the task of a connection is not as large as all its states side by side.
-    Box::pin(drive(Conn::new(stream, listening.limits), &listening.served, reporter, stop)).await;
 }
 
 /// A proxy sends its header at once.

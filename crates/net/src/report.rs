@@ -6,7 +6,7 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use haldane_core::{Batch, Event, Honeycred, Peer, Sighting, TlsFacts, session::Random};
+use haldane_core::{Batch, Event, Peer, Sighting, TlsFacts, session::Random, text::bound};
 use tokio::sync::{mpsc, oneshot};
 use uuid::Uuid;
 
@@ -22,6 +22,10 @@ pub struct Reporter {
     opening: Option<Box<Event>>,
     held: Vec<Event>,
 }
+
+/// The largest that the facts of one event may be, in bytes: with the length of the queue, the bound on what waits for
+/// the store.
+const EVIDENCE: usize = 64 * 1024;
 
 /// How long a peer's answer waits for its evidence to be stored. A disk that is slower than this is the
 /// operator's problem, not to be shown to the peer.
@@ -114,23 +118,11 @@ impl Reporter {
     }
 
     fn stamp(&self, seen: Vec<Sighting>) -> Vec<Event> {
-        let stamp = |seen: Sighting| {
+        let stamp = |mut seen: Sighting| {
             let at = now();
-            Event {
-                id: id(at),
-                service: self.service.into(),
-                session: self.session,
-                peer: Some(self.peer),
-                at,
-                kind: seen.kind,
-                severity: seen.severity,
-                login: seen.login,
-                fields: seen.fields,
-                tls: self.tls.clone(),
-                ignored: false,
-                honeycred: Honeycred::None,
-                incident: None,
-            }
+            bound(&mut seen.fields, EVIDENCE);
+            let event = Event::stamped(seen, self.service, self.session, Some(self.peer), (id(at), at));
+            Event { tls: self.tls.clone(), ..event }
         };
         seen.into_iter().map(stamp).collect()
     }
