@@ -3,5 +3,6 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    haldane::heap::share();
     haldane::cli::main()
 }
