@@ -7,6 +7,7 @@ pub mod https;
 pub mod mysql;
 pub mod redis;
 pub mod replay;
+pub mod snmp;
 pub mod ssh;
 pub mod tcpbanner;
 pub mod telnet;
@@ -23,5 +24,6 @@ pub static ALL: &[Entry] = &[
     Entry::stream::<ssh::Ssh>(),
     Entry::stream::<mysql::Mysql>(),
     Entry::stream::<redis::Redis>(),
+    Entry::datagrams::<snmp::Snmp>(),
     Entry::both::<tcpbanner::TcpBanner>(),
 ];
