@@ -117,11 +117,11 @@ fn system(section: &mut Section<'_>, host: &Host) -> System {
     let name = name.unwrap_or_else(|| host.name.clone());
     let descr = section.optional(
         "sys_descr",
-        "sysDescr, as in \"Linux files01 6.1.0-18-amd64\" (what is sent if it is left out, with the name of this \
+        "sysDescr, as in \"Linux files01 6.1.0-37-amd64\" (what is sent if it is left out, with the name of this \
          machine). Of up to 35 characters; longer ones are answered with tooBig, since no answer may be more than \
          twice the request. The same goes for contact and location.",
     );
-    let descr = descr.unwrap_or_else(|| format!("Linux {name} 6.1.0-18-amd64"));
+    let descr = descr.unwrap_or_else(|| format!("Linux {name} 6.1.0-37-amd64"));
     let contact = section.text("sys_contact", "Me <me@example.org>", "sysContact; the default is Debian's.");
     let location = section.text(
         "sys_location",

@@ -123,7 +123,8 @@ impl Usm {
 /// The longest message that hashcat takes (mode 25000).
 const LONGEST_CRACKABLE: usize = 1_500;
 
-/// The credentials in a message. `message`: the datagram.
+/// The credentials in a message. `message`: the datagram. The challenge is the engine's id, its length in a byte
+/// before it, and what was authenticated, unless that is too long.
 pub fn login(asked: &Secured, message: &[u8]) -> Login {
     let login = Login::new("usm").user(&asked.user);
     let message = message.get(..asked.length).unwrap_or(message);
@@ -134,10 +135,9 @@ pub fn login(asked: &Secured, message: &[u8]) -> Login {
     let end = asked.digest_at.saturating_add(asked.digest.len());
     let mut zeroed = message.to_vec();
     zeroed.get_mut(asked.digest_at..end).unwrap_or_default().fill(0);
-    let challenge = match zeroed.len() {
-        0..=LONGEST_CRACKABLE => format!("{}${}", hex(&zeroed), hex(&asked.engine)),
-        _ => format!("${}", hex(&asked.engine)),
-    };
+    let whole = if zeroed.len() > LONGEST_CRACKABLE { &[][..] } else { &zeroed };
+    let length = u8::try_from(asked.engine.len()).unwrap_or(u8::MAX);
+    let challenge = [&[length][..], &asked.engine, whole].concat();
     // The line of hashcat and john, by the algorithm, which shows in the digest's length alone: MD5 or SHA-1 (RFC
     // 3414; 25000 tries both), SHA-224, -256, -384, -512 (RFC 7860). Then a number of the packet.
     let algorithm = match asked.digest.len() {
@@ -148,10 +148,13 @@ pub fn login(asked: &Secured, message: &[u8]) -> Login {
         48 => Some(6),
         _ => None,
     };
-    let algorithm = algorithm.filter(|_| zeroed.len() <= LONGEST_CRACKABLE);
+    let line = |number| {
+        let [message, engine, digest] = [whole, &asked.engine, &asked.digest].map(hex);
+        format!("$SNMPv3${number}$0${message}${engine}${digest}")
+    };
     login.secret(Secret::Response {
         scheme: "snmpv3".into(),
-        crackable: algorithm.map(|number| format!("$SNMPv3${number}$0${challenge}${}", hex(&asked.digest))),
+        crackable: algorithm.filter(|_| !whole.is_empty()).map(line),
         challenge: challenge.into(),
         response: asked.digest.as_slice().into(),
     })

@@ -121,6 +121,7 @@ pub(super) const SERVICES: &[Service] = &[
         ..PLAIN
     },
     Service { name: "redis", port: 6379, keys: &[key("max_arg_length", Default::Number(30))], ..PLAIN },
+    Service { name: "snmp", port: 161, ..PLAIN },
 ];
 
 /// The keys of `tcpbanner_N`.
@@ -148,7 +149,6 @@ pub(super) const ABSENT: &[(&str, &[&str])] = &[
     ("mssql", &["version"]),
     ("ntp", &[]),
     ("sip", &[]),
-    ("snmp", &[]),
     ("tftp", &[]),
     ("rdp", &[]),
     ("vnc", &[]),
