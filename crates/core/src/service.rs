@@ -2,7 +2,9 @@
 
 use std::{fmt::Debug, path::Path, sync::Arc};
 
-use crate::{Cx, Halt, Input, Kind, Limits, Peer, Section, Session, session::AnySession};
+use crate::{
+    Cx, Halt, Input, Kind, Limits, Peer, Section, Sensor, Session, sensor::AnySensor, session::AnySession,
+};
 
 /// What this machine pretends to be. Shared by all services, so that they agree.
 #[derive(Debug, Clone)]
@@ -122,7 +124,7 @@ impl<D: Datagrams> AnyDatagrams for D {
 pub struct Entry {
     /// See [`Protocol::NAME`].
     pub name: &'static str,
-    /// See [`Protocol::PORT`].
+    /// See [`Protocol::PORT`]; 0 for a sensor.
     pub port: u16,
     /// See [`Protocol::KINDS`].
     pub kinds: &'static [&'static Kind],
@@ -138,6 +140,8 @@ pub struct Entry {
     pub datagrams: bool,
     /// See [`Protocol::FRAMED`].
     pub framed: bool,
+    /// See [`Sensor::ON`].
+    pub on: bool,
 }
 
 /// A service as configured, ready to listen in each of the ways that it can.
@@ -146,6 +150,8 @@ pub struct Service {
     pub stream: Option<Arc<dyn AnyProtocol>>,
     /// Over UDP.
     pub datagrams: Option<Arc<dyn AnyDatagrams>>,
+    /// Watching instead of listening.
+    pub sensor: Option<Box<dyn AnySensor>>,
 }
 
 impl Debug for Service {
@@ -153,6 +159,7 @@ impl Debug for Service {
         f.debug_struct("Service")
             .field("stream", &self.stream.is_some())
             .field("datagrams", &self.datagrams.is_some())
+            .field("sensor", &self.sensor.is_some())
             .finish()
     }
 }
@@ -163,6 +170,7 @@ impl Entry {
         let build = |section: &mut Section<'_>, host: &Host| Service {
             stream: Some(Arc::new(P::configure(section, host))),
             datagrams: None,
+            sensor: None,
         };
         Self {
             name: P::NAME,
@@ -174,6 +182,7 @@ impl Entry {
             stream: true,
             datagrams: false,
             framed: P::FRAMED,
+            on: true,
         }
     }
 
@@ -182,6 +191,7 @@ impl Entry {
         let build = |section: &mut Section<'_>, host: &Host| Service {
             stream: None,
             datagrams: Some(Arc::new(D::configure(section, host))),
+            sensor: None,
         };
         Self {
             name: D::NAME,
@@ -193,7 +203,34 @@ impl Entry {
             stream: false,
             datagrams: true,
             framed: true,
+            on: true,
         }
+    }
+
+    /// The row of a sensor.
+    pub const fn sensor<S: Sensor>() -> Self {
+        let build = |section: &mut Section<'_>, host: &Host| Service {
+            stream: None,
+            datagrams: None,
+            sensor: Some(Box::new(S::configure(section, host))),
+        };
+        Self {
+            name: S::NAME,
+            port: 0,
+            kinds: S::KINDS,
+            tls: TlsUse::Never,
+            hint: S::TRY,
+            build,
+            stream: false,
+            datagrams: false,
+            framed: true,
+            on: S::ON,
+        }
+    }
+
+    /// Whether it listens nowhere and watches instead.
+    pub const fn watches(&self) -> bool {
+        !self.stream && !self.datagrams
     }
 
     /// The row of a protocol that is spoken over both; TCP unless its section says `transport`.
@@ -201,7 +238,7 @@ impl Entry {
         let build = |section: &mut Section<'_>, host: &Host| {
             let service = Arc::new(<P as Protocol>::configure(section, host));
             let stream: Arc<dyn AnyProtocol> = service.clone();
-            Service { stream: Some(stream), datagrams: Some(service) }
+            Service { stream: Some(stream), datagrams: Some(service), sensor: None }
         };
         Self {
             name: <P as Protocol>::NAME,
@@ -213,6 +250,7 @@ impl Entry {
             stream: true,
             datagrams: true,
             framed: P::FRAMED,
+            on: true,
         }
     }
 }

@@ -95,7 +95,7 @@ fn answer(service: &dyn AnyDatagrams, datagram: &[u8], reporter: &Reporter) -> E
         Ok(Err(Halt::Malformed(why))) => why,
         Ok(Err(Halt::Need(_))) => "truncated",
         Err(panic) => {
-            bug::log(reporter, Some(&panic));
+            bug::log(reporter.service(), reporter.session(), Some(&panic));
             "not understood"
         }
     };

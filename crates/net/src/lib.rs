@@ -10,6 +10,7 @@ pub mod kinds;
 pub mod listen;
 pub mod proxy;
 pub mod report;
+pub mod sensor;
 
 pub use admission::{Admission, Room};
 pub use bug::text as panic_text;

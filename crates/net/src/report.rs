@@ -25,7 +25,7 @@ pub struct Reporter {
 
 /// The largest that the facts of one event may be, in bytes: with the length of the queue, the bound on what waits for
 /// the store.
-const EVIDENCE: usize = 64 * 1024;
+pub(crate) const EVIDENCE: usize = 64 * 1024;
 
 /// How long a peer's answer waits for its evidence to be stored. A disk that is slower than this is the
 /// operator's problem, not to be shown to the peer.

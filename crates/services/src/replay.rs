@@ -12,9 +12,10 @@ use std::{
 };
 
 use haldane_core::{
-    Cx, Effects, Entry, Flow, Halt, Host, Input, Keep, Limits, Login, Peer, Problem, Secret, Section,
-    Sighting, Table, Transport, Value,
+    Arrival, Cx, Effects, Entry, Flow, Halt, Host, Input, Keep, Limits, Login, Peer, Problem, Secret,
+    Section, Sighting, Table, Transport, Value, Watch, Watched,
     section::{Item, Node, Place, Raw},
+    sensor::AnySensor,
     service::{AnyProtocol, Service},
     session::Random,
 };
@@ -210,6 +211,18 @@ pub fn datagram(service: &Service, bytes: &[u8]) -> Outcome {
     datagrams.answer(&mut Input::whole(bytes), &mut cx).ok();
     absorb(&mut out, effects);
     out
+}
+
+/// Feeds a sensor those arrivals after its start; returns what it reported of each end.
+pub fn watch(sensor: &mut dyn AnySensor, arrivals: &[Arrival<'_>]) -> Vec<(Option<Peer>, Sighting)> {
+    let mut random = Counting::default();
+    let mut seen = Vec::new();
+    for arrival in std::iter::once(&Arrival::Started).chain(arrivals) {
+        let mut effects = Watched::default();
+        sensor.take(*arrival, &mut Watch::new(SystemTime::UNIX_EPOCH, &mut random, &mut effects));
+        seen.extend(effects.seen);
+    }
+    seen
 }
 
 /// The bounds of that row with nothing configured.
