@@ -6,6 +6,7 @@ mod bug;
 pub mod conn;
 pub mod datagram;
 pub mod drive;
+mod exchange;
 pub mod kinds;
 pub mod listen;
 pub mod proxy;

@@ -37,6 +37,19 @@ impl Reporter {
         Self { events, service, session: id(now()), peer, tls: None, opening: None, held: Vec::new() }
     }
 
+    /// Another of the same conversation.
+    pub(crate) fn sibling(&self) -> Self {
+        Self {
+            events: self.events.clone(),
+            tls: self.tls.clone(),
+            opening: None,
+            held: Vec::new(),
+            service: self.service,
+            session: self.session,
+            peer: self.peer,
+        }
+    }
+
     /// Who is at the other end.
     pub fn peer(&self) -> &Peer {
         &self.peer

@@ -10,7 +10,7 @@ use std::{
 use haldane_core::{Arrival, Entry, service::Service};
 use haldane_services::{
     ALL,
-    replay::{self, Ending, Outcome, build, datagram, show, talk, unescape},
+    replay::{self, Ending, Outcome, build, datagram, datagrams, show, talk, unescape},
 };
 use proptest::prelude::*;
 
@@ -119,7 +119,7 @@ fn check_transcript(entry: &Entry, path: &Path) {
     let pieces: Vec<&[u8]> = said.iter().map(Vec::as_slice).collect();
     let got = match &service.stream {
         Some(protocol) => talk(protocol.as_ref(), &pieces, finish),
-        None => datagram(&service, pieces[0]),
+        None => datagrams(&service, &pieces, finish),
     };
     assert_eq!(
         got.reply.escape_ascii().to_string(),

@@ -10,7 +10,7 @@ use std::{
 
 use haldane_core::{Batch, Feed, Keep, TlsUse, Transport, service::Service};
 use haldane_net::{
-    Admission, Listening, Room,
+    Admission, Listening, Room, datagram,
     drive::Served,
     listen::{self, bind_tcp, bind_udp},
     sensor::{self, Opened},
@@ -265,9 +265,10 @@ impl Decoy {
                 }
                 (Bound::Udp(socket), _, Service { datagrams: Some(service), .. }) => {
                     let socket = listen::udp(socket)?;
-                    let service = Arc::clone(service);
+                    let (service, sessions) = (Arc::clone(service), ground.sessions.clone());
+                    let listener = datagram::Listener { name, service, events, sessions, stop };
                     ground.sessions.spawn(async move {
-                        let socket = serve_datagrams(socket, name, service, events, accepting).await;
+                        let socket = serve_datagrams(socket, listener, accepting).await;
                         socket.into_std().map(|socket| (place, Bound::Udp(socket))).into_iter().collect()
                     })
                 }
