@@ -11,6 +11,8 @@
 //! - `mask* REGEX`: the same, but of any length,
 //! - `finish NAME`: the client closed its side at the end of that probe,
 //! - `except NAME | REASON`: a probe that does not agree, and why.
+//!
+//! A probe that ends with `answered` or `silent` is one of datagrams: each step is one, with its answer.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -22,10 +24,10 @@
 
 use std::{collections::BTreeMap, path::Path};
 
-use haldane_core::service::AnyProtocol;
+use haldane_core::service::{AnyProtocol, Service};
 use haldane_services::{
     ALL,
-    replay::{Ending, build, talk},
+    replay::{Ending, build, datagram, talk},
 };
 use regex::bytes::{Regex, RegexBuilder};
 use serde_json::Value;
@@ -86,7 +88,28 @@ fn hex(value: &Value) -> Vec<u8> {
 }
 
 /// How ours differs from the recording, if it does.
-fn difference(protocol: &dyn AnyProtocol, probe: &Value, notes: &Notes) -> Option<String> {
+fn difference(service: &Service, probe: &Value, notes: &Notes) -> Option<String> {
+    match probe["end"].as_str().unwrap() {
+        "answered" | "silent" => difference_of_datagrams(service, probe, notes),
+        _ => difference_of_streams(service.stream.as_deref().unwrap(), probe, notes),
+    }
+}
+
+fn difference_of_answers(at: usize, theirs: &Value, ours: &[u8], notes: &Notes) -> Option<String> {
+    let (theirs, ours) = (notes.masked(&hex(theirs)), notes.masked(ours));
+    let shown = || format!("step {at}\n  real {}\n  ours {}", theirs.escape_ascii(), ours.escape_ascii());
+    (theirs != ours).then(shown)
+}
+
+fn difference_of_datagrams(service: &Service, probe: &Value, notes: &Notes) -> Option<String> {
+    let steps = probe["steps"].as_array().unwrap();
+    steps.iter().enumerate().find_map(|(at, step)| {
+        let ours = datagram(service, &hex(&step["send_hex"])).reply;
+        difference_of_answers(at, &step["recv_hex"], &ours, notes)
+    })
+}
+
+fn difference_of_streams(protocol: &dyn AnyProtocol, probe: &Value, notes: &Notes) -> Option<String> {
     let name = probe["name"].as_str().unwrap();
     let steps = probe["steps"].as_array().unwrap();
     let mut sent: Vec<Vec<u8>> = Vec::new();
@@ -104,16 +127,12 @@ fn difference(protocol: &dyn AnyProtocol, probe: &Value, notes: &Notes) -> Optio
         if finish && ending == Ending::Open {
             ending = Ending::Close;
         }
-        let theirs = notes.masked(&hex(&step["recv_hex"]));
-        let ours = notes.masked(outcome.reply.get(answered..).unwrap_or_default());
-        answered = outcome.reply.len();
-        if theirs != ours {
-            return Some(format!(
-                "step {at}\n  real {}\n  ours {}",
-                theirs.escape_ascii(),
-                ours.escape_ascii()
-            ));
+        let ours = outcome.reply.get(answered..).unwrap_or_default();
+        let difference = difference_of_answers(at, &step["recv_hex"], ours, notes);
+        if difference.is_some() {
+            return difference;
         }
+        answered = outcome.reply.len();
     }
     let ours = match ending {
         Ending::Open | Ending::Tls => "open",
@@ -148,11 +167,10 @@ fn decoys_answer_as_the_recorded_products_did() {
             let settings: Vec<&str> = notes.settings.iter().map(String::as_str).collect();
             let service =
                 build(entry, &settings).unwrap_or_else(|problems| panic!("{}: {problems:?}", entry.name));
-            let protocol = service.stream.unwrap();
             let mut differing = 0_usize;
             for probe in &probes {
                 let name = probe["name"].as_str().unwrap();
-                let difference = difference(protocol.as_ref(), probe, &notes);
+                let difference = difference(&service, probe, &notes);
                 differing += usize::from(difference.is_some());
                 match (difference, notes.exceptions.contains_key(name)) {
                     (Some(how), false) => failures.push(format!("{}: {name}: {how}", entry.name)),
