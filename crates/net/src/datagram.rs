@@ -12,6 +12,7 @@ use crate::{
     Reporter,
     bug::{self, malformed},
     exchange::{self, Begun},
+    udp::{Port, Received},
 };
 
 /// The largest datagram that UDP over IPv4 can carry.
@@ -61,7 +62,7 @@ pub async fn serve_datagrams(
     let mut buffer = vec![0; LARGEST];
     let mut budget = Budget::default();
     let exchanges = TaskTracker::new();
-    let Ok(local) = socket.local_addr() else { return socket };
+    let socket = Port::new(socket);
     let mut left = LAST;
     while left > 0 {
         let end = async {
@@ -70,7 +71,7 @@ pub async fn serve_datagrams(
         };
         let received = tokio::select! {
             biased;
-            received = socket.recv_from(&mut buffer) => received,
+            received = socket.recv(&mut buffer) => received,
             () = end => break,
         };
         let Ok(mut first) = received else {
@@ -83,9 +84,9 @@ pub async fn serve_datagrams(
         let mut begun = Vec::new();
         let mut last: Option<(Reporter, Vec<Sighting>)> = None;
         for at in 1..=TOGETHER {
-            let (length, remote) = first;
+            let Received { length, remote, to, own } = first;
             let datagram = buffer.get(..length).unwrap_or_default();
-            let peer = Peer::new(remote, local, Transport::Udp);
+            let peer = Peer::new(remote, to, Transport::Udp);
             let reporter = Reporter::new(listener.events.clone(), listener.name, peer);
             let (seen, reply) = match listener.service.exchange(datagram, &peer) {
                 None => {
@@ -103,14 +104,14 @@ pub async fn serve_datagrams(
                 }
             };
             if !reply.is_empty() && budget.allows(remote.ip(), length, reply.len(), 0) {
-                replies.push((reply, remote));
+                replies.push((reply, remote, own));
             }
             if !seen.is_empty()
                 && let Some((mut reporter, seen)) = last.replace((reporter, seen))
             {
                 reporter.report(seen).await;
             }
-            match (at < TOGETHER).then(|| socket.try_recv_from(&mut buffer)) {
+            match (at < TOGETHER).then(|| socket.try_recv(&mut buffer)) {
                 Some(Ok(next)) => first = next,
                 _ => break,
             }
@@ -118,8 +119,9 @@ pub async fn serve_datagrams(
         if let Some((mut reporter, seen)) = last {
             reporter.record(seen).await;
         }
-        for (reply, remote) in replies {
-            socket.send_to(&reply, remote).await.ok();
+        for (reply, remote, own) in replies {
+            // Lost like any datagram.
+            socket.send(&reply, remote, own).await.ok();
         }
         for begun in begun {
             let running = exchanges.track_future(exchange::run(begun, listener.stop.clone()));
@@ -129,7 +131,7 @@ pub async fn serve_datagrams(
             left = left.saturating_sub(TOGETHER);
         }
     }
-    socket
+    socket.into_inner()
 }
 
 /// Lets an exchange begin.

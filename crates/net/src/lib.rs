@@ -12,6 +12,7 @@ pub mod listen;
 pub mod proxy;
 pub mod report;
 pub mod sensor;
+mod udp;
 
 pub use admission::{Admission, Room};
 pub use bug::text as panic_text;

@@ -74,7 +74,11 @@ struct Datagrams {
 
 impl Datagrams {
     fn new() -> Self {
-        let socket = udp(bind_udp("127.0.0.1:0".parse().unwrap()).unwrap()).unwrap();
+        Self::at("127.0.0.1:0")
+    }
+
+    fn at(address: &str) -> Self {
+        let socket = udp(bind_udp(address.parse().unwrap()).unwrap()).unwrap();
         let address = socket.local_addr().unwrap();
         let (events, received) = mpsc::channel(1000);
         let stop = CancellationToken::new();
@@ -129,6 +133,28 @@ async fn an_exchange_talks_from_a_port_of_its_own_and_at_length_only_to_a_proved
     assert_eq!(port.words().await, [Value::from("bye")]);
     assert_eq!(hears(&client).await, (1000, own));
     assert_eq!(port.words().await, [Value::from("end")]);
+}
+
+/// On every address: each of them is another host to whoever asks.
+#[tokio::test]
+async fn the_address_that_was_talked_to_is_recorded_and_answers() {
+    for (bound, talked_to) in [("0.0.0.0:0", "127.0.0.9"), ("[::]:0", "::1")] {
+        let mut port = Datagrams::at(bound);
+        let to = SocketAddr::new(talked_to.parse().unwrap(), port.address.port());
+        let client = UdpSocket::bind(SocketAddr::new(
+            if to.is_ipv4() { "127.0.0.1" } else { "::1" }.parse().unwrap(),
+            0,
+        ));
+        let client = client.await.unwrap();
+        client.send_to(b"hello", to).await.unwrap();
+        let batch = timeout(Duration::from_secs(20), port.events.recv()).await.unwrap().unwrap();
+        assert_eq!(batch.events[0].peer.unwrap().local, to);
+        batch.recorded.unwrap()();
+        assert_eq!(hears(&client).await, (5, to));
+        client.send_to(b"talk twice", to).await.unwrap();
+        assert_eq!(port.words().await, [Value::from("begun")]);
+        assert_eq!(hears(&client).await.1.ip(), to.ip());
+    }
 }
 
 #[tokio::test]
