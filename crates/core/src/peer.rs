@@ -12,6 +12,8 @@ pub enum Transport {
     Tcp,
     /// A datagram: the address may be forged.
     Udp,
+    /// Neither: ICMP, or another protocol over IP. There are no ports; those of the two ends are 0.
+    Ip,
 }
 
 /// The two ends of one conversation. Made by the listener, never by a service.

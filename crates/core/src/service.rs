@@ -1,8 +1,11 @@
 //! How a protocol presents itself to the registry.
 
-use std::{fmt::Debug, path::Path, sync::Arc};
+use std::{fmt::Debug, path::Path, sync::Arc, time::Duration};
 
-use crate::{Cx, Halt, Input, Kind, Limits, Peer, Section, Session, session::AnySession};
+use crate::{
+    Cx, Flow, Halt, Input, Kind, Limits, Peer, Section, Sensor, Session, sensor::AnySensor,
+    session::AnySession,
+};
 
 /// What this machine pretends to be. Shared by all services, so that they agree.
 #[derive(Debug, Clone)]
@@ -13,7 +16,8 @@ pub struct Host {
     pub keep: Arc<dyn Keep>,
 }
 
-/// Keeps what must stay the same across restarts: host keys, certificates.
+/// Keeps what must stay the same across restarts (host keys, certificates), and what a peer has left behind where the
+/// operator wants that.
 pub trait Keep: Debug + Send + Sync {
     /// The content of `name` (a file name) in `folder`, or in the state folder if there is none. If it does
     /// not exist, `make` is called and its result kept, readable by its owner alone.
@@ -85,6 +89,36 @@ pub trait Datagrams: Sized + Send + Sync + 'static {
     fn configure(section: &mut Section<'_>, host: &Host) -> Self;
     /// Answers one datagram. `Err` is recorded as malformed.
     fn answer(&self, datagram: &mut Input<'_>, cx: &mut Cx<'_>) -> Result<(), Halt>;
+    /// Where the real server would answer from a port of its own, and talk on from there: that conversation. Asked
+    /// first; [`Self::answer`] is for the datagrams that begin none.
+    fn exchange(&self, _datagram: &[u8], _peer: &Peer) -> Option<Box<dyn Exchange>> {
+        None
+    }
+}
+
+/// A conversation of datagrams on a port of its own, which the system chooses: a transfer of TFTP.
+///
+/// Before the peer has sent something to that port, its address may be forged, and no reply may be larger than twice
+/// its request, as everywhere. Afterwards the address is proved, and replies are bounded by [`Limits::bytes_out`]
+/// alone. Each call's reply is one datagram.
+pub trait Exchange: Send {
+    /// The datagram that began it is to be acted upon. `Err` is recorded as malformed, and ends it.
+    fn begin(&mut self, cx: &mut Cx<'_>) -> Result<Flow, Halt>;
+    /// Acts on a later one. `Err` is recorded as malformed, and changes nothing.
+    fn take(&mut self, datagram: &mut Input<'_>, cx: &mut Cx<'_>) -> Result<Flow, Halt>;
+    /// Nothing came for as long as [`Self::patience`]: what is sent again, or the end.
+    fn silence(&mut self, cx: &mut Cx<'_>) -> Flow;
+    /// It is over, for whatever reason: evidence may still be reported.
+    fn end(&mut self, _cx: &mut Cx<'_>) {}
+    /// How long the next datagram is awaited.
+    fn patience(&self) -> Duration;
+    /// The largest datagram that it takes, in bytes; what is longer is cut there. Asked for each.
+    fn largest(&self) -> usize;
+    /// Bytes that the first reply may have where that is more than twice the request, because the operator wants
+    /// it so (bait). Taken from what its source may cost in a minute.
+    fn first_reply(&self) -> usize {
+        0
+    }
 }
 
 /// A running stream protocol, type erased.
@@ -109,11 +143,17 @@ impl<P: Protocol> AnyProtocol for P {
 pub trait AnyDatagrams: Send + Sync {
     /// See [`Datagrams::answer`].
     fn answer(&self, datagram: &mut Input<'_>, cx: &mut Cx<'_>) -> Result<(), Halt>;
+    /// See [`Datagrams::exchange`].
+    fn exchange(&self, datagram: &[u8], peer: &Peer) -> Option<Box<dyn Exchange>>;
 }
 
 impl<D: Datagrams> AnyDatagrams for D {
     fn answer(&self, datagram: &mut Input<'_>, cx: &mut Cx<'_>) -> Result<(), Halt> {
         Datagrams::answer(self, datagram, cx)
+    }
+
+    fn exchange(&self, datagram: &[u8], peer: &Peer) -> Option<Box<dyn Exchange>> {
+        Datagrams::exchange(self, datagram, peer)
     }
 }
 
@@ -122,7 +162,7 @@ impl<D: Datagrams> AnyDatagrams for D {
 pub struct Entry {
     /// See [`Protocol::NAME`].
     pub name: &'static str,
-    /// See [`Protocol::PORT`].
+    /// See [`Protocol::PORT`]; 0 for a sensor.
     pub port: u16,
     /// See [`Protocol::KINDS`].
     pub kinds: &'static [&'static Kind],
@@ -138,6 +178,8 @@ pub struct Entry {
     pub datagrams: bool,
     /// See [`Protocol::FRAMED`].
     pub framed: bool,
+    /// See [`Sensor::ON`].
+    pub on: bool,
 }
 
 /// A service as configured, ready to listen in each of the ways that it can.
@@ -146,6 +188,8 @@ pub struct Service {
     pub stream: Option<Arc<dyn AnyProtocol>>,
     /// Over UDP.
     pub datagrams: Option<Arc<dyn AnyDatagrams>>,
+    /// Watching instead of listening.
+    pub sensor: Option<Box<dyn AnySensor>>,
 }
 
 impl Debug for Service {
@@ -153,6 +197,7 @@ impl Debug for Service {
         f.debug_struct("Service")
             .field("stream", &self.stream.is_some())
             .field("datagrams", &self.datagrams.is_some())
+            .field("sensor", &self.sensor.is_some())
             .finish()
     }
 }
@@ -163,6 +208,7 @@ impl Entry {
         let build = |section: &mut Section<'_>, host: &Host| Service {
             stream: Some(Arc::new(P::configure(section, host))),
             datagrams: None,
+            sensor: None,
         };
         Self {
             name: P::NAME,
@@ -174,6 +220,7 @@ impl Entry {
             stream: true,
             datagrams: false,
             framed: P::FRAMED,
+            on: true,
         }
     }
 
@@ -182,6 +229,7 @@ impl Entry {
         let build = |section: &mut Section<'_>, host: &Host| Service {
             stream: None,
             datagrams: Some(Arc::new(D::configure(section, host))),
+            sensor: None,
         };
         Self {
             name: D::NAME,
@@ -193,7 +241,34 @@ impl Entry {
             stream: false,
             datagrams: true,
             framed: true,
+            on: true,
         }
+    }
+
+    /// The row of a sensor.
+    pub const fn sensor<S: Sensor>() -> Self {
+        let build = |section: &mut Section<'_>, host: &Host| Service {
+            stream: None,
+            datagrams: None,
+            sensor: Some(Box::new(S::configure(section, host))),
+        };
+        Self {
+            name: S::NAME,
+            port: 0,
+            kinds: S::KINDS,
+            tls: TlsUse::Never,
+            hint: S::TRY,
+            build,
+            stream: false,
+            datagrams: false,
+            framed: true,
+            on: S::ON,
+        }
+    }
+
+    /// Whether it listens nowhere and watches instead.
+    pub const fn watches(&self) -> bool {
+        !self.stream && !self.datagrams
     }
 
     /// The row of a protocol that is spoken over both; TCP unless its section says `transport`.
@@ -201,7 +276,7 @@ impl Entry {
         let build = |section: &mut Section<'_>, host: &Host| {
             let service = Arc::new(<P as Protocol>::configure(section, host));
             let stream: Arc<dyn AnyProtocol> = service.clone();
-            Service { stream: Some(stream), datagrams: Some(service) }
+            Service { stream: Some(stream), datagrams: Some(service), sensor: None }
         };
         Self {
             name: <P as Protocol>::NAME,
@@ -213,6 +288,7 @@ impl Entry {
             stream: true,
             datagrams: true,
             framed: P::FRAMED,
+            on: true,
         }
     }
 }

@@ -10,6 +10,7 @@ use std::{
 
 use haldane_core::{Cx, Effects, Sighting, Untrusted};
 use tracing::error;
+use uuid::Uuid;
 
 use crate::{Reporter, kinds::MALFORMED, now, report::System};
 
@@ -53,14 +54,14 @@ pub(crate) fn call<R>(
 }
 
 /// Says it in the log: the first time and then ever more rarely, because whoever found it may do it again.
-pub(crate) fn log(reporter: &Reporter, panic: Option<&Panic>) {
+pub(crate) fn log(service: &str, session: Uuid, panic: Option<&Panic>) {
     static COUNT: AtomicU64 = AtomicU64::new(0);
     let count = COUNT.fetch_add(1, Ordering::Relaxed).saturating_add(1);
     if count.is_power_of_two() {
         let text = panic.map_or("a message of no bytes", |panic| text(panic.as_ref()));
         // It may quote the peer.
         let text = Untrusted::from(text);
-        error!(session = %reporter.session(), service = reporter.service(), %text, count, "a session failed: this is a bug");
+        error!(%session, service, %text, count, "a session failed: this is a bug");
     }
 }
 

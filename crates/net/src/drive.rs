@@ -87,7 +87,7 @@ pub fn drive<T: Io>(
                 if let Some(driver) = &mut driver {
                     driver.not_understood();
                 }
-                bug::log(&reporter, Some(&panic));
+                bug::log(reporter.service(), reporter.session(), Some(&panic));
                 Ended::closing("bug")
             }
         };
@@ -191,7 +191,7 @@ impl<'a, T: Io> Driver<'a, T> {
                 Ok(_) if consumed == 0 => {
                     self.reporter.hold(effects.seen);
                     self.not_understood();
-                    bug::log(self.reporter, None);
+                    bug::log(self.reporter.service(), self.reporter.session(), None);
                     return Some(Ended::closing("bug"));
                 }
                 Ok(flow) => flow,

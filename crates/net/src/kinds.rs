@@ -25,7 +25,13 @@ pub static TLS_FAILED: Kind =
 pub static TLS_AGREED: Kind = Kind::new(30006, "tls.agreed", Class::Probe, Severity::Info, "TLS handshake");
 /// What the PROXY header of a trusted proxy should have been was none: field `excerpt`.
 pub static PROXY: Kind = Kind::new(30007, "proxy.malformed", Class::Probe, Severity::Low, "No PROXY header");
+/// What a sensor is fed from cannot be read: field `feed` names it, `why` says why.
+pub static BLIND: Kind =
+    Kind::new(30008, "sensor.blind", Class::Operational, Severity::High, "A sensor sees nothing");
+/// It can be read again.
+pub static SEES: Kind =
+    Kind::new(30009, "sensor.sees", Class::Operational, Severity::Medium, "A sensor sees again");
 
 /// All of them.
 pub static KINDS: &[&Kind] =
-    &[&OPENED, &CLOSED, &TURNED, &MALFORMED, &UNFINISHED, &TLS_FAILED, &TLS_AGREED, &PROXY];
+    &[&OPENED, &CLOSED, &TURNED, &MALFORMED, &UNFINISHED, &TLS_FAILED, &TLS_AGREED, &PROXY, &BLIND, &SEES];

@@ -6,10 +6,13 @@ mod bug;
 pub mod conn;
 pub mod datagram;
 pub mod drive;
+mod exchange;
 pub mod kinds;
 pub mod listen;
 pub mod proxy;
 pub mod report;
+pub mod sensor;
+mod udp;
 
 pub use admission::{Admission, Room};
 pub use bug::text as panic_text;

@@ -25,7 +25,7 @@ pub struct Reporter {
 
 /// The largest that the facts of one event may be, in bytes: with the length of the queue, the bound on what waits for
 /// the store.
-const EVIDENCE: usize = 64 * 1024;
+pub(crate) const EVIDENCE: usize = 64 * 1024;
 
 /// How long a peer's answer waits for its evidence to be stored. A disk that is slower than this is the
 /// operator's problem, not to be shown to the peer.
@@ -35,6 +35,19 @@ impl Reporter {
     /// Made by the listener, one for each session.
     pub fn new(events: mpsc::Sender<Batch>, service: &'static str, peer: Peer) -> Self {
         Self { events, service, session: id(now()), peer, tls: None, opening: None, held: Vec::new() }
+    }
+
+    /// Another of the same conversation.
+    pub(crate) fn sibling(&self) -> Self {
+        Self {
+            events: self.events.clone(),
+            tls: self.tls.clone(),
+            opening: None,
+            held: Vec::new(),
+            service: self.service,
+            session: self.session,
+            peer: self.peer,
+        }
     }
 
     /// Who is at the other end.

@@ -12,9 +12,10 @@ use std::{
 };
 
 use haldane_core::{
-    Cx, Effects, Entry, Flow, Halt, Host, Input, Keep, Limits, Login, Peer, Problem, Secret, Section,
-    Sighting, Table, Transport, Value,
+    Arrival, Cx, Effects, Entry, Exchange, Flow, Halt, Host, Input, Keep, Limits, Login, Peer, Problem,
+    Secret, Section, Sighting, Table, Transport, Value, Watch, Watched,
     section::{Item, Node, Place, Raw},
+    sensor::AnySensor,
     service::{AnyProtocol, Service},
     session::Random,
 };
@@ -203,13 +204,51 @@ pub fn talk(protocol: &dyn AnyProtocol, pieces: &[&[u8]], finish: bool) -> Outco
 
 /// Sends one datagram; an error counts as no answer.
 pub fn datagram(service: &Service, bytes: &[u8]) -> Outcome {
+    datagrams(service, &[bytes], false)
+}
+
+/// Sends datagrams, those after the first to the exchange that it began, if it did; then ends that, if `finish`. An
+/// error counts as no answer.
+pub fn datagrams(service: &Service, sent: &[&[u8]], finish: bool) -> Outcome {
     let mut out = Outcome::default();
-    let Some(datagrams) = &service.datagrams else { return out };
-    let (peer, mut random, mut effects) = (peer(), Counting::default(), Effects::default());
-    let mut cx = Cx::new(&peer, SystemTime::UNIX_EPOCH, None, &mut random, &mut effects);
-    datagrams.answer(&mut Input::whole(bytes), &mut cx).ok();
-    absorb(&mut out, effects);
+    let Some(service) = &service.datagrams else { return out };
+    let (peer, mut random) = (peer(), Counting::default());
+    let mut exchange: Option<Box<dyn Exchange>> = None;
+    for bytes in sent {
+        if out.ending != Ending::Open {
+            break;
+        }
+        let mut effects = Effects::default();
+        let mut cx = Cx::new(&peer, SystemTime::UNIX_EPOCH, None, &mut random, &mut effects);
+        let flow = if let Some(exchange) = &mut exchange {
+            exchange.take(&mut Input::whole(bytes), &mut cx).unwrap_or(Flow::Continue)
+        } else if let Some(begun) = service.exchange(bytes, &peer) {
+            exchange.insert(begun).begin(&mut cx).unwrap_or(Flow::Close)
+        } else {
+            service.answer(&mut Input::whole(bytes), &mut cx).ok();
+            Flow::Continue
+        };
+        absorb(&mut out, effects);
+        out.ending = ending(flow, false);
+    }
+    if let Some(mut exchange) = exchange.filter(|_| finish || out.ending != Ending::Open) {
+        let mut effects = Effects::default();
+        exchange.end(&mut Cx::new(&peer, SystemTime::UNIX_EPOCH, None, &mut random, &mut effects));
+        absorb(&mut out, effects);
+    }
     out
+}
+
+/// Feeds a sensor those arrivals after its start; returns what it reported of each end.
+pub fn watch(sensor: &mut dyn AnySensor, arrivals: &[Arrival<'_>]) -> Vec<(Option<Peer>, Sighting)> {
+    let mut random = Counting::default();
+    let mut seen = Vec::new();
+    for arrival in std::iter::once(&Arrival::Started).chain(arrivals) {
+        let mut effects = Watched::default();
+        sensor.take(*arrival, &mut Watch::new(SystemTime::UNIX_EPOCH, &mut random, &mut effects));
+        seen.extend(effects.seen);
+    }
+    seen
 }
 
 /// The bounds of that row with nothing configured.

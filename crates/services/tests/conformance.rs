@@ -7,10 +7,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use haldane_core::{Entry, service::Service};
+use haldane_core::{Arrival, Entry, service::Service};
 use haldane_services::{
     ALL,
-    replay::{self, Ending, Outcome, build, datagram, show, talk, unescape},
+    replay::{self, Ending, Outcome, build, datagram, datagrams, show, talk, unescape},
 };
 use proptest::prelude::*;
 
@@ -119,7 +119,7 @@ fn check_transcript(entry: &Entry, path: &Path) {
     let pieces: Vec<&[u8]> = said.iter().map(Vec::as_slice).collect();
     let got = match &service.stream {
         Some(protocol) => talk(protocol.as_ref(), &pieces, finish),
-        None => datagram(&service, pieces[0]),
+        None => datagrams(&service, &pieces, finish),
     };
     assert_eq!(
         got.reply.escape_ascii().to_string(),
@@ -186,6 +186,18 @@ proptest! {
         for entry in ALL {
             let outcome = datagram(&service(entry), &bytes);
             prop_assert!(outcome.reply.len() <= bytes.len().saturating_mul(2), "{}", entry.name);
+        }
+    }
+
+    /// Whatever a sensor is fed, it does not panic, and reports only what it declares.
+    #[test]
+    fn sensors_survive_anything(bytes in wire()) {
+        for entry in ALL {
+            let Some(mut sensor) = service(entry).sensor else { continue };
+            let arrivals = [Arrival::Line(&bytes), Arrival::Woken];
+            for (_, seen) in replay::watch(sensor.as_mut(), &arrivals) {
+                prop_assert!(entry.kinds.contains(&seen.kind), "{}: {}", entry.name, seen.kind.name);
+            }
         }
     }
 

@@ -42,6 +42,9 @@ pub fn toml(around: &Surroundings) -> String {
     common("Every service has these keys, too:", &shared, &mut text);
     for (name, keys) in &services {
         text.push_str(&format!("\n[service.{name}]\n"));
+        if !haldane_services::ALL.iter().any(|entry| entry.name == *name && entry.on) {
+            text.push_str("enabled = false\n");
+        }
         own(keys, &shared).for_each(|key| described(key, &mut text));
     }
     let sinks = sinks();

@@ -70,6 +70,7 @@ impl fmt::Display for Endpoint {
         match self.transport {
             Transport::Tcp => write!(f, "{}", self.address),
             Transport::Udp => write!(f, "{}/udp", self.address),
+            Transport::Ip => write!(f, "{}/ip", self.address.ip()),
         }
     }
 }
@@ -170,6 +171,9 @@ pub(super) fn configure(
     host: &Host,
 ) -> ServiceConfig {
     section.flag("enabled", true, "Whether it runs.");
+    if entry.watches() {
+        return watching(entry, section, host);
+    }
     let ports = ports(section, entry.port);
     let addresses = addresses(
         section,
@@ -198,6 +202,24 @@ pub(super) fn configure(
     let table = section.table().clone();
     let fingerprint = format!("{} {} {listen:?} {}", entry.name, host.name, canonical(&table));
     ServiceConfig { entry, service, endpoints, tls, proxies, limits, honeycreds, fingerprint, table }
+}
+
+/// The same for a sensor: it has no ports, no connections, and no bounds of its own.
+fn watching(entry: &'static Entry, section: &mut Section<'_>, host: &Host) -> ServiceConfig {
+    let service = (entry.build)(section, host);
+    let honeycreds = Honeycreds::configure(section);
+    let table = section.table().clone();
+    ServiceConfig {
+        entry,
+        service,
+        endpoints: Vec::new(),
+        tls: None,
+        proxies: None,
+        limits: Limits::DEFAULT,
+        honeycreds,
+        fingerprint: format!("{} {} {}", entry.name, host.name, canonical(&table)),
+        table,
+    }
 }
 
 fn ports(section: &mut Section<'_>, default: u16) -> Vec<u16> {

@@ -2,17 +2,18 @@
 
 use std::{
     collections::HashMap,
-    io,
+    fmt, io,
     net::{IpAddr, TcpListener, UdpSocket},
     path::Path,
     sync::Arc,
 };
 
-use haldane_core::{Batch, Keep, TlsUse, Transport, service::Service};
+use haldane_core::{Batch, Feed, Keep, TlsUse, Transport, service::Service};
 use haldane_net::{
-    Admission, Listening, Room,
+    Admission, Listening, Room, datagram,
     drive::Served,
     listen::{self, bind_tcp, bind_udp},
+    sensor::{self, Opened},
     serve_datagrams,
 };
 use tokio::{sync::mpsc, task::JoinHandle};
@@ -21,25 +22,45 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use super::certificates::Certificate;
 use crate::config::{Endpoint, LimitSettings, ServiceConfig};
 
-/// A bound socket that nobody serves at the moment.
+/// What was opened with privileges and nobody serves at the moment.
 #[derive(Debug)]
 pub enum Bound {
     /// Accepting connections.
     Tcp(TcpListener),
     /// Receiving datagrams.
     Udp(UdpSocket),
+    /// Feeding a sensor.
+    Feed(Box<Opened>),
 }
 
-/// Bound sockets, by where they are.
-pub type Sockets = HashMap<Endpoint, Bound>;
+/// Where something is opened.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Place {
+    /// A port.
+    Port(Endpoint),
+    /// A sensor's feed.
+    Feed(Feed),
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Port(endpoint) => endpoint.fmt(f),
+            Self::Feed(feed) => feed.fmt(f),
+        }
+    }
+}
+
+/// What is open, by where it is.
+pub type Sockets = HashMap<Place, Bound>;
 
 /// A service, or one address of it, that could not be started.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failed {
     /// Its name.
     pub service: &'static str,
-    /// Where it was to listen, if that was the trouble.
-    pub address: Option<Endpoint>,
+    /// Where it was to listen or to look, if that was the trouble.
+    pub address: Option<Place>,
     /// In words for the operator.
     pub why: String,
 }
@@ -57,7 +78,7 @@ pub struct Loaded {
 pub struct Prepared {
     config: ServiceConfig,
     certificate: Option<Certificate>,
-    sockets: Vec<(Endpoint, Bound)>,
+    sockets: Vec<(Place, Bound)>,
 }
 
 /// When sockets are bound.
@@ -92,20 +113,24 @@ pub fn prepare(
     let service = config.entry.name;
     let mut sockets = Vec::new();
     let mut refused = Vec::new();
-    for endpoint in &config.endpoints {
-        let bound = idle.remove(endpoint).map_or_else(|| bind(endpoint), Ok);
+    for place in places(&config) {
+        let bound = idle.remove(&place).map_or_else(|| bind(&place), Ok);
         match bound {
-            Ok(socket) => sockets.push((*endpoint, socket)),
-            Err(error) => refused.push((*endpoint, error)),
+            Ok(socket) => sockets.push((place, socket)),
+            Err(error) => refused.push((place, error)),
         }
     }
-    for (endpoint, error) in refused {
+    for (place, error) in refused {
+        let Place::Port(endpoint) = place else {
+            failed.push(Failed { service, why: blind(&place, &error, moment), address: Some(place) });
+            continue;
+        };
         // "Every address" on a machine without IPv6 is every IPv4 address.
         let other_family_works = endpoint.address.ip() == IpAddr::from(std::net::Ipv6Addr::UNSPECIFIED)
             && error.kind() != io::ErrorKind::AddrInUse
-            && sockets.iter().any(|(bound, _)| bound.address.port() == endpoint.address.port());
+            && sockets.iter().any(|(bound, _)| matches!(bound, Place::Port(bound) if bound.address.port() == endpoint.address.port()));
         if !other_family_works {
-            failed.push(Failed { service, address: Some(endpoint), why: explain(&endpoint, &error, moment) });
+            failed.push(Failed { service, why: explain(&endpoint, &error, moment), address: Some(place) });
         }
     }
     (!sockets.is_empty()).then_some(Prepared { config, certificate, sockets })
@@ -123,10 +148,27 @@ impl Prepared {
     }
 }
 
-fn bind(endpoint: &Endpoint) -> io::Result<Bound> {
-    match endpoint.transport {
-        Transport::Tcp => bind_tcp(endpoint.address).map(Bound::Tcp),
-        Transport::Udp => bind_udp(endpoint.address).map(Bound::Udp),
+/// Everything that a service wants open.
+pub fn places(config: &ServiceConfig) -> impl Iterator<Item = Place> {
+    let feeds = config.service.sensor.as_ref().map(|sensor| sensor.feeds()).unwrap_or_default();
+    config.endpoints.iter().copied().map(Place::Port).chain(feeds.into_iter().map(Place::Feed))
+}
+
+fn bind(place: &Place) -> io::Result<Bound> {
+    match place {
+        Place::Feed(feed) => sensor::open(feed).map(|opened| Bound::Feed(Box::new(opened))),
+        Place::Port(Endpoint { transport: Transport::Tcp, address }) => bind_tcp(*address).map(Bound::Tcp),
+        Place::Port(Endpoint { address, .. }) => bind_udp(*address).map(Bound::Udp),
+    }
+}
+
+fn blind(place: &Place, error: &io::Error, moment: Moment) -> String {
+    match (error.kind(), moment) {
+        (io::ErrorKind::PermissionDenied, Moment::Reload) => {
+            format!("{place} needs a privilege that was given up after the start: restart the canary")
+        }
+        (io::ErrorKind::PermissionDenied, Moment::Start) => format!("{place} needs root: {error}"),
+        _ => format!("{place}: {error}"),
     }
 }
 
@@ -177,8 +219,8 @@ impl Ground {
 pub struct Decoy {
     /// Its name.
     pub name: &'static str,
-    /// Where it listens.
-    pub endpoints: Vec<Endpoint>,
+    /// Where it listens or looks.
+    pub places: Vec<Place>,
     /// A command that shows it at work.
     pub hint: &'static str,
     /// Equal settings, equal text.
@@ -186,7 +228,7 @@ pub struct Decoy {
     certificate: Option<Certificate>,
     accepting: CancellationToken,
     stop: CancellationToken,
-    listeners: Vec<JoinHandle<Option<(Endpoint, Bound)>>>,
+    listeners: Vec<JoinHandle<Vec<(Place, Bound)>>>,
 }
 
 impl Decoy {
@@ -195,12 +237,15 @@ impl Decoy {
     /// # Errors
     /// The runtime does not take its sockets.
     pub fn start(prepared: Prepared, ground: &Ground) -> io::Result<Self> {
-        let Prepared { config, certificate, sockets } = prepared;
+        let Prepared { mut config, certificate, sockets } = prepared;
         let (accepting, stop) = (ground.accepting.child_token(), ground.stop.child_token());
-        let endpoints = sockets.iter().map(|(endpoint, _)| *endpoint).collect();
+        let places = sockets.iter().map(|(place, _)| place.clone()).collect();
+        let sensor = config.service.sensor.take();
         let listening = listening(&config, certificate.as_ref(), ground).map(Arc::new);
+        let name = config.entry.name;
         let mut listeners = Vec::new();
-        for (endpoint, socket) in sockets {
+        let mut feeds = Vec::new();
+        for (place, socket) in sockets {
             let events = ground.events.clone();
             let (accepting, stop) = (accepting.clone(), stop.clone());
             let listener = match (socket, &listening, &config.service) {
@@ -213,26 +258,41 @@ impl Decoy {
                         let socket = listen::serve(socket, served, told, sessions, accepting, stop).await;
                         if at_the_end.is_cancelled() {
                             listen::turn_away_the_rest(socket, &listening, &events).await;
-                            return None;
+                            return Vec::new();
                         }
-                        Some((endpoint, Bound::Tcp(socket.into_std().ok()?)))
+                        socket.into_std().map(|socket| (place, Bound::Tcp(socket))).into_iter().collect()
                     })
                 }
                 (Bound::Udp(socket), _, Service { datagrams: Some(service), .. }) => {
                     let socket = listen::udp(socket)?;
-                    let (name, service) = (config.entry.name, Arc::clone(service));
+                    let (service, sessions) = (Arc::clone(service), ground.sessions.clone());
+                    let listener = datagram::Listener { name, service, events, sessions, stop };
                     ground.sessions.spawn(async move {
-                        let socket = serve_datagrams(socket, name, service, events, accepting).await;
-                        Some((endpoint, Bound::Udp(socket.into_std().ok()?)))
+                        let socket = serve_datagrams(socket, listener, accepting).await;
+                        socket.into_std().map(|socket| (place, Bound::Udp(socket))).into_iter().collect()
                     })
+                }
+                (Bound::Feed(opened), ..) => {
+                    if let Place::Feed(feed) = place {
+                        feeds.push((feed, *opened));
+                    }
+                    continue;
                 }
                 _ => continue,
             };
             listeners.push(listener);
         }
+        if let Some(sensor) = sensor {
+            let (events, accepting) = (ground.events.clone(), accepting.clone());
+            listeners.push(ground.sessions.spawn(async move {
+                let feeds = sensor::watch(name, sensor, feeds, events, accepting).await;
+                let back = |(feed, opened)| (Place::Feed(feed), Bound::Feed(Box::new(opened)));
+                feeds.into_iter().map(back).collect()
+            }));
+        }
         Ok(Self {
-            name: config.entry.name,
-            endpoints,
+            name,
+            places,
             hint: config.entry.hint,
             fingerprint: config.fingerprint,
             certificate,
@@ -248,7 +308,7 @@ impl Decoy {
         self.stop.cancel();
         let mut sockets = Sockets::new();
         for listener in self.listeners {
-            sockets.extend(listener.await.ok().flatten());
+            sockets.extend(listener.await.unwrap_or_default());
         }
         sockets
     }

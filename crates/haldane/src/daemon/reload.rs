@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use tracing::{error, info, warn};
 
 use super::{
-    decoys::{Loaded, Moment, Sockets, load, prepare},
+    decoys::{Loaded, Moment, Sockets, load, places, prepare},
     kinds::{RELOAD_REFUSED, RELOADED},
     outlets::{self, LAST_DELIVERY},
     report_failed,
@@ -105,7 +105,9 @@ impl Canary {
             idle.extend(decoy.end().await);
         }
         // A socket that nobody wants may be in the way of one that somebody does: 127.0.0.1:21 of 0.0.0.0:21.
-        idle.retain(|endpoint, _| changed.iter().any(|loaded| loaded.config.endpoints.contains(endpoint)));
+        idle.retain(|place, _| {
+            changed.iter().any(|loaded| places(&loaded.config).any(|wanted| wanted == *place))
+        });
         let mut failed = Vec::new();
         for loaded in changed {
             if let Some(prepared) = prepare(loaded, &mut idle, Moment::Reload, &mut failed) {

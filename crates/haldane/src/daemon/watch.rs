@@ -19,7 +19,7 @@ use tracing::{error, info, warn};
 
 use super::{
     Error,
-    decoys::{Decoy, Failed, Ground, Prepared},
+    decoys::{Decoy, Failed, Ground, Place, Prepared},
     kinds::{DROPPED, RENEWED, SERVICE_FAILED, STOPPED},
     operations::{Operations, Watched},
     outlets::{self, LAST_DELIVERY, Outlet},
@@ -153,7 +153,7 @@ impl Canary {
         let service = prepared.name();
         match Decoy::start(prepared, &ways.ground) {
             Ok(decoy) => {
-                let places: Vec<_> = decoy.endpoints.iter().map(ToString::to_string).collect();
+                let places: Vec<_> = decoy.places.iter().map(ToString::to_string).collect();
                 let text = format!("Added service {} on {}", decoy.name, places.join(", "));
                 ways.operations.message(text).await;
                 self.decoys.push(decoy);
@@ -212,12 +212,17 @@ impl Canary {
         use std::io::Write;
         let mut out = anstream::stderr().lock();
         for decoy in &self.decoys {
-            for endpoint in &decoy.endpoints {
-                let ip = endpoint.address.ip();
-                let host = if ip.is_unspecified() { "127.0.0.1".to_owned() } else { ip.to_string() };
-                let port = endpoint.address.port().to_string();
-                let hint = decoy.hint.replace("{host}", &host).replace("{port}", &port);
-                let place = endpoint.to_string();
+            for place in &decoy.places {
+                let hint = match place {
+                    Place::Feed(_) => decoy.hint.to_owned(),
+                    Place::Port(endpoint) => {
+                        let ip = endpoint.address.ip();
+                        let host = if ip.is_unspecified() { "127.0.0.1".to_owned() } else { ip.to_string() };
+                        let port = endpoint.address.port().to_string();
+                        decoy.hint.replace("{host}", &host).replace("{port}", &port)
+                    }
+                };
+                let place = place.to_string();
                 let hint = if hint.is_empty() { hint } else { format!("try: {hint}") };
                 // With stderr closed there is nobody to tell.
                 writeln!(out, "  {:<10} {place:<22} {hint}", decoy.name).ok();
@@ -249,7 +254,7 @@ impl Canary {
 }
 
 pub(super) async fn say_failed(failed: &Failed, operations: &Operations) {
-    let address = failed.address.map(|address| address.to_string());
+    let address = failed.address.as_ref().map(ToString::to_string);
     let seen = Sighting::of(&SERVICE_FAILED)
         .with("name", failed.service)
         .with("address", address)

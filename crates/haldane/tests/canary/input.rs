@@ -34,7 +34,8 @@ impl Everything {
             let both = if entry.stream && entry.datagrams { "transport = \"both\"\n" } else { "" };
             format!("[service.{}]\nport = {}\n{both}", entry.name, ports[entry.name])
         };
-        let canary = Canary::start(&ALL.iter().map(section).collect::<String>());
+        let listening = ALL.iter().filter(|entry| !entry.watches());
+        let canary = Canary::start(&listening.map(section).collect::<String>());
         Self { canary, ports }
     }
 

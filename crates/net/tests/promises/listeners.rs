@@ -2,12 +2,11 @@
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use haldane_core::{Batch, Cx, Event, Halt, Input, Limits, Sighting, TlsUse, Value};
+use haldane_core::{Batch, Event, Limits, TlsUse, Value};
 use haldane_net::{
     Admission, Listening, Room,
     drive::Served,
-    listen::{bind_tcp, bind_udp, serve, tcp, turn_away_the_rest, udp},
-    serve_datagrams,
+    listen::{bind_tcp, serve, tcp, turn_away_the_rest},
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -18,7 +17,7 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::{Echo, LIMITS, WORD};
+use crate::{Echo, LIMITS};
 
 /// A listener on loopback with real sockets.
 struct Port {
@@ -196,43 +195,4 @@ async fn a_listener_hands_its_socket_to_its_successor() {
     let socket = timeout(Duration::from_secs(5), port.listener).await.unwrap().unwrap();
     let waiting = TcpStream::connect(port.address).await.unwrap();
     assert_eq!(socket.accept().await.unwrap().1, waiting.local_addr().unwrap());
-}
-
-struct Shout;
-
-impl haldane_core::service::AnyDatagrams for Shout {
-    fn answer(&self, datagram: &mut Input<'_>, cx: &mut Cx<'_>) -> Result<(), Halt> {
-        cx.report(Sighting::of(&WORD).with("word", datagram.rest()));
-        cx.reply(datagram.take_rest());
-        Ok(())
-    }
-}
-
-#[tokio::test]
-async fn a_slow_store_makes_no_datagram_unseen() {
-    let socket = udp(bind_udp("127.0.0.1:0".parse().unwrap()).unwrap()).unwrap();
-    let client = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
-    client.connect(socket.local_addr().unwrap()).unwrap();
-    for number in 0..100_u8 {
-        client.send(&[number]).unwrap();
-    }
-    let (sender, mut events) = mpsc::channel(1000);
-    let stop = CancellationToken::new();
-    let service = tokio::spawn(serve_datagrams(socket, "shout", Arc::new(Shout), sender, stop.clone()));
-    // Nothing is recorded: two seconds for each of them would be minutes.
-    let mut unrecorded = Vec::new();
-    let all = async {
-        for number in 0..100_u8 {
-            let batch = events.recv().await.unwrap();
-            assert_eq!(batch.events[0].fields["word"], Value::from(&[number][..]));
-            unrecorded.push(batch);
-        }
-    };
-    timeout(Duration::from_secs(20), all).await.unwrap();
-    client.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
-    assert_eq!(client.recv(&mut [0; 10]).unwrap(), 1);
-    client.send(b"last").unwrap();
-    stop.cancel();
-    assert_eq!(events.recv().await.unwrap().events[0].fields["word"], Value::from("last"));
-    service.await.unwrap();
 }

@@ -9,6 +9,7 @@
 )]
 
 mod conversation;
+mod datagrams;
 mod listeners;
 
 use std::{net::SocketAddr, time::Duration};

@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, collections::BTreeMap, fmt::Write};
 
-use haldane_core::{Absent, Compat, Event, Honeycred, Login, Part, Secret, Untrusted, Value};
+use haldane_core::{Absent, Compat, Event, Honeycred, Login, Part, Secret, Transport, Untrusted, Value};
 use jiff::tz::TimeZone;
 
 use super::{dumps, time};
@@ -20,7 +20,9 @@ pub fn members(event: &Event, node: &str) -> BTreeMap<String, Value> {
 pub(super) fn members_in(event: &Event, node: &str, zone: &TimeZone) -> BTreeMap<String, Value> {
     let utc = time::python(&time::zoned(event.at, &TimeZone::UTC));
     let local = time::python(&time::zoned(event.at, zone));
+    let portless = event.peer.is_some_and(|peer| peer.transport == Transport::Ip);
     let end = |addr: Option<std::net::SocketAddr>| match addr {
+        Some(addr) if portless => (Value::from(addr.ip().to_string()), Value::Int(-1)),
         Some(addr) => (Value::from(addr.ip().to_string()), Value::from(addr.port())),
         None => (Value::from(""), Value::Int(-1)),
     };

@@ -63,6 +63,7 @@ fn ends(object: &mut Object, peer: &Peer) {
     let transport = match peer.transport {
         Transport::Tcp => "tcp",
         Transport::Udp => "udp",
+        Transport::Ip => "ip",
     };
     object.text("transport", transport);
     if let Some(via) = peer.via {

@@ -105,6 +105,14 @@ fn event_of(line: &Json) -> Event {
 }
 
 #[test]
+fn what_has_no_ports_has_minus_one_in_the_compatible_log() {
+    let mut event = event();
+    event.peer = event.peer.map(|peer| Peer { transport: Transport::Ip, ..peer });
+    let members = members_in(&event, "node", &TimeZone::UTC);
+    assert_eq!((&members["src_port"], &members["dst_port"]), (&Value::Int(-1), &Value::Int(-1)));
+}
+
+#[test]
 fn each_line_of_the_peer_is_had_to_the_byte() {
     let lines = include_str!("../../tests/data/peer-events.jsonl");
     assert_eq!(lines.lines().count(), 14);

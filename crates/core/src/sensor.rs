@@ -1,0 +1,131 @@
+//! What watches instead of listening: logs of other programs, packets for ports that nobody serves.
+//!
+//! A sensor is as free of I/O as a service. It says once what it is to be fed from; the framework opens that while it
+//! has the privileges, feeds it, and stamps what it reports.
+
+use std::{
+    fmt::{self, Debug},
+    path::PathBuf,
+    time::{Duration, SystemTime},
+};
+
+use crate::{Host, Kind, Peer, Section, Sighting, session::Random};
+
+/// A watcher. Implement this, add one line to the registry.
+pub trait Sensor: Sized + Send + Sync + 'static {
+    /// As [`crate::Protocol::NAME`].
+    const NAME: &'static str;
+    /// As [`crate::Protocol::KINDS`].
+    const KINDS: &'static [&'static Kind];
+    /// A command that shows it at work; empty if there is none.
+    const TRY: &'static str = "";
+    /// Whether it is on in a new configuration: not where it needs another program, or speaks by itself.
+    const ON: bool = true;
+
+    /// As [`crate::Protocol::configure`].
+    fn configure(section: &mut Section<'_>, host: &Host) -> Self;
+    /// What it is to be fed from. Asked once, before anything is fed.
+    fn feeds(&self) -> Vec<Feed>;
+    /// Something arrived, or it is time to wake up.
+    fn take(&mut self, arrival: Arrival<'_>, watch: &mut Watch<'_>);
+}
+
+/// A source of what a sensor sees. Equal ones are handed over when a configuration is reloaded.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Feed {
+    /// Lines that another program appends to a file, from now on: across rotation (by renaming or by copying and
+    /// truncating), and also where the file does not exist yet.
+    Lines(PathBuf),
+}
+
+impl fmt::Display for Feed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Lines(path) => write!(f, "{}", path.display()),
+        }
+    }
+}
+
+/// What a sensor is fed.
+#[derive(Debug, Clone, Copy)]
+pub enum Arrival<'a> {
+    /// It begins. The first arrival, once.
+    Started,
+    /// The time has come that it asked for.
+    Woken,
+    /// A line, without its end; at most [`LINE`] bytes, the rest is cut.
+    Line(&'a [u8]),
+}
+
+/// The longest line of a file that a sensor is given, in bytes.
+pub const LINE: usize = 64 * 1024;
+
+/// Everything a sensor may know and do.
+pub struct Watch<'a> {
+    now: SystemTime,
+    random: &'a mut dyn Random,
+    effects: &'a mut Watched,
+}
+
+/// What a call to a sensor produced.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Watched {
+    /// To record, with the two ends where there are any.
+    pub seen: Vec<(Option<Peer>, Sighting)>,
+    /// When to wake it, from now on; `None` changes nothing.
+    pub wake: Option<Duration>,
+}
+
+impl<'a> Watch<'a> {
+    /// For drivers and tests.
+    pub fn new(now: SystemTime, random: &'a mut dyn Random, effects: &'a mut Watched) -> Self {
+        Self { now, random, effects }
+    }
+
+    /// The time, fixed for this call.
+    pub fn now(&self) -> SystemTime {
+        self.now
+    }
+
+    /// Fills a buffer with unpredictable bytes.
+    pub fn fill(&mut self, buffer: &mut [u8]) {
+        self.random.fill(buffer);
+    }
+
+    /// Records evidence. No listener knows the two ends, so the sensor names them.
+    pub fn report(&mut self, peer: Option<Peer>, seen: Sighting) {
+        self.effects.seen.push((peer, seen));
+    }
+
+    /// Asks to be woken after that time. A later wish replaces an earlier one.
+    pub fn wake(&mut self, after: Duration) {
+        self.effects.wake = Some(after);
+    }
+}
+
+impl Debug for Watch<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Watch")
+            .field("now", &self.now)
+            .field("effects", &self.effects)
+            .finish_non_exhaustive()
+    }
+}
+
+/// [`Sensor`] as the driver holds it.
+pub trait AnySensor: Send + Sync {
+    /// See [`Sensor::feeds`].
+    fn feeds(&self) -> Vec<Feed>;
+    /// See [`Sensor::take`].
+    fn take(&mut self, arrival: Arrival<'_>, watch: &mut Watch<'_>);
+}
+
+impl<S: Sensor> AnySensor for S {
+    fn feeds(&self) -> Vec<Feed> {
+        Sensor::feeds(self)
+    }
+
+    fn take(&mut self, arrival: Arrival<'_>, watch: &mut Watch<'_>) {
+        Sensor::take(self, arrival, watch);
+    }
+}
