@@ -5,7 +5,7 @@
 use haldane_wire::ber::{NULL, Oid};
 
 use super::{
-    message::{BULK, Binding, GET, NEXT, Pdu, SET, V1, Value},
+    message::{BULK, Binding, GET, NEXT, Pdu, SET, V1},
     mib::{Mib, Moment},
 };
 
@@ -54,17 +54,9 @@ pub fn answer(
 fn values(version: i64, pdu: &Pdu, found: Vec<Binding>) -> Pdu {
     let missing = found.iter().rposition(|binding| binding.value.is_exception());
     match missing.filter(|_| version == V1) {
-        Some(at) => {
-            let index = i64::try_from(at).unwrap_or(i64::MAX).saturating_add(1);
-            pdu.answer(NO_SUCH_NAME, index, names(pdu))
-        }
+        Some(at) => pdu.answer(NO_SUCH_NAME, index(at), pdu.bindings.clone()),
         None => pdu.answer(0, 0, found),
     }
-}
-
-/// The variables that were asked for, without values.
-fn names(pdu: &Pdu) -> Vec<Binding> {
-    pdu.bindings.iter().map(|asked| Binding { name: asked.name.clone(), value: Value::NULL }).collect()
 }
 
 /// Variables after those asked for (RFC 3416, section 4.2.3), as many as there is room for, and one more: whoever
@@ -99,19 +91,27 @@ fn bulk(mib: &Mib, pdu: &Pdu, moment: Moment, room: Room) -> Vec<Binding> {
     found
 }
 
-/// Nothing may be written. The first variable decides how that is said.
+/// Nothing may be written. A variable to be set to nothing is found before that.
 fn refusal(version: i64, pdu: &Pdu) -> Pdu {
-    let Some(first) = pdu.bindings.first() else { return pdu.answer(0, 0, Vec::new()) };
-    let status = match (version, first.value.tag) {
-        (V1, NULL) => BAD_VALUE,
-        (V1, _) => NO_SUCH_NAME,
-        (_, NULL) => WRONG_TYPE,
-        _ => NO_ACCESS,
+    if pdu.bindings.is_empty() {
+        return pdu.answer(0, 0, Vec::new());
+    }
+    let empty = pdu.bindings.iter().position(|asked| asked.value.tag == NULL);
+    let status = match (version, empty) {
+        (V1, Some(_)) => BAD_VALUE,
+        (V1, None) => NO_SUCH_NAME,
+        (_, Some(_)) => WRONG_TYPE,
+        (_, None) => NO_ACCESS,
     };
-    pdu.answer(status, 1, pdu.bindings.clone())
+    pdu.answer(status, index(empty.unwrap_or_default()), pdu.bindings.clone())
+}
+
+/// The place of a variable, from 1.
+fn index(at: usize) -> i64 {
+    i64::try_from(at).unwrap_or(i64::MAX).saturating_add(1)
 }
 
 /// v1 repeats what was asked (RFC 1157, section 4.1.2); later versions leave it out (RFC 3416, section 4.2.1).
 fn too_big(version: i64, pdu: &Pdu) -> Pdu {
-    pdu.answer(TOO_BIG, 0, if version == V1 { names(pdu) } else { Vec::new() })
+    pdu.answer(TOO_BIG, 0, if version == V1 { pdu.bindings.clone() } else { Vec::new() })
 }

@@ -110,8 +110,8 @@ pub struct Secured {
     pub digest: Vec<u8>,
     /// Where the digest stands in the message.
     pub digest_at: usize,
-    /// `msgPrivacyParameters`.
-    pub salt: Vec<u8>,
+    /// `msgPrivacyParameters`, if there is something of that form.
+    pub salt: Option<Vec<u8>>,
     /// What is asked.
     pub scoped: Scoped,
     /// Bytes of the whole message.
@@ -218,6 +218,7 @@ impl Value {
                 Ok(Self { tag, content: ber::shortest(ber::number(content)?) })
             }
             OBJECT => Oid::decode(content).map(|oid| Self::oid(&oid)),
+            BITS if content.is_empty() => Err(Halt::Malformed("bit string without bits")),
             OCTETS | BITS | ADDRESS | OPAQUE | NSAP => Ok(Self { tag, content: content.to_vec() }),
             NULL | NO_OBJECT | NO_INSTANCE | END_OF_MIB => Ok(Self::empty(tag)),
             _ => Err(Halt::Malformed("value of an unknown type")),
@@ -259,7 +260,7 @@ fn secured(message: &mut Input<'_>, at: usize, length: usize) -> Result<Secured,
     let user = ber::expect(&mut usm, OCTETS)?.to_vec();
     let digest = ber::expect(&mut usm, OCTETS)?.to_vec();
     let digest_at = end.saturating_sub(usm.rest().len()).saturating_sub(digest.len());
-    let salt = ber::expect(&mut usm, OCTETS)?.to_vec();
+    let salt = ber::expect(&mut usm, OCTETS).ok().map(<[u8]>::to_vec);
     let scoped = scoped(message);
     let flags = *flags;
     Ok(Secured { id, most, flags, model, engine, boots, time, user, digest, digest_at, salt, scoped, length })

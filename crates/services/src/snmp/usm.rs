@@ -24,7 +24,8 @@ const USM_STATS: [u32; 8] = [43, 6, 1, 6, 3, 15, 1, 1];
 /// `error-status` of RFC 3416.
 const AUTHORIZATION_ERROR: i64 = 16;
 
-/// Sizes of messages that may be asked for (RFC 3412, section 6.3), and numbers of messages.
+/// Sizes of messages that may be asked for (RFC 3412, section 6.3), numbers of messages and starts, and
+/// seconds.
 const SIZES: std::ops::RangeInclusive<i64> = 484..=2_147_483_647;
 const NUMBERS: std::ops::RangeInclusive<i64> = 0..=2_147_483_647;
 /// The user-based security model (RFC 3411, section 5).
@@ -58,25 +59,26 @@ impl Usm {
     pub fn answer(&self, asked: &Secured, clock: (i64, i64)) -> Option<Vec<u8>> {
         let secured = asked.flags & PRIV != 0;
         let sound = SIZES.contains(&asked.most)
-            && NUMBERS.contains(&asked.id)
+            && [asked.id, asked.boots, asked.time].iter().all(|number| NUMBERS.contains(number))
             && asked.model == USER_BASED
             && (asked.flags & (AUTH | PRIV) != PRIV)
             && asked.user.len() <= LONGEST_USER
             && asked.engine.len() <= LONGEST_ENGINE;
         let (tag, id) = match &asked.scoped {
             Scoped::Plain { pdu: Ok(pdu), .. } => (Some(pdu.tag), pdu.id),
-            Scoped::Plain { pdu: Err(flaw), .. } => (Some(flaw.tag), flaw.id),
+            Scoped::Plain { pdu: Err(flaw), .. } => (Some(flaw.tag).filter(|tag| *tag != 0), flaw.id),
             Scoped::Sealed | Scoped::Broken => (None, 0),
         };
+        let salted = asked.salt.as_ref().is_some_and(|salt| !secured || salt.len() == SALT);
         // An error is told to who expects an answer; where that cannot be seen, to who says so.
-        let expected = match tag {
+        let expected = match tag.filter(|_| salted) {
             Some(tag) => matches!(tag, GET | NEXT | SET | BULK | INFORM),
             None => asked.flags & REPORTABLE != 0,
         };
         if !sound || !expected {
             return None;
         }
-        let stat = if secured && asked.salt.len() != SALT {
+        let stat = if !salted {
             DECRYPTION_ERRORS
         } else if asked.engine != self.engine {
             UNKNOWN_ENGINE_IDS
@@ -87,7 +89,7 @@ impl Usm {
         } else {
             return self.refusal(asked, clock);
         };
-        let id = if secured { 0 } else { id };
+        let id = if secured || !salted { 0 } else { id };
         let report = self.report(stat, id);
         let context = (self.engine.as_slice(), &[][..]);
         Some(unsecured(asked.id, self.sender(clock), &asked.user, context, &report))
@@ -96,8 +98,7 @@ impl Usm {
     /// Its users may do nothing without authentication.
     fn refusal(&self, asked: &Secured, clock: (i64, i64)) -> Option<Vec<u8>> {
         let Scoped::Plain { engine, name, pdu: Ok(pdu) } = &asked.scoped else { return None };
-        let index = i64::from(pdu.tag == BULK);
-        let answer = pdu.answer(AUTHORIZATION_ERROR, index, pdu.bindings.clone());
+        let answer = pdu.answer(AUTHORIZATION_ERROR, pdu.index, pdu.bindings.clone());
         Some(unsecured(asked.id, self.sender(clock), &asked.user, (engine, name), &answer))
     }
 
