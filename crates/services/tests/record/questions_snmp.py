@@ -102,6 +102,8 @@ def of_communities():
         yield question(f"{label} set what is not", community(version, pdu(SET, binding(SYSTEM + (20, 0), integer(5)))))
         yield question(f"{label} set outside the view", community(version, pdu(SET, binding((1, 3, 6, 1, 2, 1, 2, 1, 0), integer(5)))))
         yield question(f"{label} set of two", community(version, pdu(SET, binding(SYSTEM + (5, 0), tlv(4, b"x")), binding(SYSTEM + (6, 0), tlv(4, b"y")))))
+        yield question(f"{label} set, second to nothing", community(version, pdu(SET, binding(SYSTEM + (5, 0), tlv(4, b"x")), binding(SYSTEM + (6, 0)))))
+        yield question(f"{label} get of what is not, with a value", community(version, pdu(GET, binding(SYSTEM + (20, 0), tlv(4, b"x")))))
         for kind, name in ((RESPONSE, "response"), (TRAP, "trap"), (INFORM, "inform"), (TRAP2, "trap2"), (REPORT, "report"), (0xA9, "pdu 9"), (0x30, "sequence"), (0x80, "pdu 128")):
             yield question(f"{label} {name}", asked(kind, SYSTEM + (7, 0), version=version))
         trap = oid(1, 3, 6, 1, 4, 1, 9) + tlv(0x40, bytes(4)) + integer(0) + integer(0) + integer(1, 0x43) + tlv(0x30, b"")
@@ -196,6 +198,16 @@ def of_engine():
     yield question("v3 admin without auth", usm(user=b"admin", **here))
     yield question("v3 admin without auth, set", usm(engine=ENGINE, user=b"admin", inner=pdu(SET, binding(SYSTEM + (6, 0), tlv(4, b"x")))))
     yield question("v3 admin without auth, getnext", usm(engine=ENGINE, user=b"admin", inner=pdu(NEXT, binding(SYSTEM + (1, 0)))))
+    yield question("v3 admin without auth, index 3", usm(engine=ENGINE, user=b"admin", inner=pdu(GET, binding(SYSTEM + (1, 0)), index=3)))
+    yield question("v3 time -1", usm(time=-1))
+    yield question("v3 boots -1", usm(boots=-1))
+    for flags in (0, 4):
+        parameters = tlv(0x30, tlv(4, b"") + integer(0) + integer(0) + tlv(4, b"") + tlv(4, b"") + tlv(6, b""))
+        header = tlv(0x30, integer(9) + integer(65507) + tlv(4, bytes([flags])) + integer(3))
+        yield question(f"v3 salt of another type, flags {flags}", tlv(0x30, integer(3) + header + tlv(4, parameters) + tlv(0x30, tlv(4, b"") + tlv(4, b"") + pdu(GET))))
+    for name, broken in {"overlong": b"\xa0\x7f\x02\x01\x05", "without an id": tlv(GET, NULL), "with a bad value": pdu(GET, binding(SYSTEM + (1, 0), tlv(1, b"x")))}.items():
+        yield question(f"v3 discovery by a pdu {name}", usm(broken))
+        yield question(f"v3 discovery by a pdu {name}, no report asked", usm(broken, flags=0))
     yield question("v3 admin without auth, getbulk", usm(engine=ENGINE, user=b"admin", inner=pdu(BULK, binding(SYSTEM + (1, 0)), index=1)))
     for size in (0, 1, 11, 12, 13, 16, 24, 32, 48):
         yield question(f"v3 admin, digest of {size}", usm(user=b"admin", auth=bytes(size), flags=5, boots=1, time=400, **here))
