@@ -5,6 +5,7 @@ pub mod ftp;
 pub mod http;
 pub mod https;
 pub mod mysql;
+pub mod ntp;
 pub mod redis;
 pub mod replay;
 pub mod snmp;
@@ -25,5 +26,6 @@ pub static ALL: &[Entry] = &[
     Entry::stream::<mysql::Mysql>(),
     Entry::stream::<redis::Redis>(),
     Entry::datagrams::<snmp::Snmp>(),
+    Entry::datagrams::<ntp::Ntp>(),
     Entry::both::<tcpbanner::TcpBanner>(),
 ];
