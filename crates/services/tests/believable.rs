@@ -10,7 +10,7 @@
 //!   both must have it, in the same place and with the same length and alphabet,
 //! - `mask* REGEX`: the same, but of any length,
 //! - `finish NAME`: the client closed its side at the end of that probe,
-//! - `except NAME | REASON`: a probe that does not agree, and why.
+//! - `except NAME | REASON`: a probe that does not agree, and why. Of all that is recorded of a service, 95 % agree.
 //!
 //! A probe that ends with `answered` or `silent` is one of datagrams: each step is one, with its answer.
 #![allow(

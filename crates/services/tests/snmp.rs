@@ -162,6 +162,7 @@ fn errors_of_version_3_are_counted() {
 #[test]
 fn an_operators_mistakes_are_told_by_their_key() {
     let long = format!("sys_contact = \"{}\"", "x".repeat(256));
+    let engine = format!("engine_id = \"{}\"", "80".repeat(33));
     for setting in [
         "engine_id = \"8000\"",
         "engine_id = \"80001f8804g0\"",
@@ -170,6 +171,7 @@ fn an_operators_mistakes_are_told_by_their_key() {
         "sys_services = 128",
         "up_since = \"yesterday\"",
         &long,
+        &engine,
     ] {
         let problems = build(entry(), &[setting]).err().unwrap_or_default();
         assert_eq!(problems.len(), 1, "{setting}");
