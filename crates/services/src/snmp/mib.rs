@@ -15,7 +15,8 @@ const MIB_2: [u32; 5] = [43, 6, 1, 2, 1];
 const SYSTEM: u32 = 1;
 const HOST: u32 = 25;
 
-/// What a module's agent says that it implements: those of Net-SNMP's list whose texts fit an answer.
+/// The modules that the agent implements (sysORTable): those of Net-SNMP whose descriptions fit an answer of twice the
+/// request.
 const MODULES: [(&str, &str); 3] = [
     ("1.3.6.1.6.3.10.3.1.1", "The SNMP Management Architecture MIB."),
     ("1.3.6.1.6.3.1", "The MIB module for SNMPv2 entities"),
@@ -86,10 +87,10 @@ impl Mib {
         add(SYSTEM, &[7, 0], number(INTEGER, system.services));
         add(SYSTEM, &[8, 0], number(TICKS, 0));
         for (row, (id, about)) in (1..).zip(MODULES) {
-            // Those of an agent that has just started are from its first tick.
             let id = Oid::parse(id).map_or(Value::NULL, |id| Value::oid(&id));
             add(SYSTEM, &[9, 1, 2, row], Source::Fixed(id));
             add(SYSTEM, &[9, 1, 3, row], text(about));
+            // There since the agent's first tick.
             add(SYSTEM, &[9, 1, 4, row], number(TICKS, 0));
         }
         add(HOST, &[1, 1, 0], Source::HostUptime);

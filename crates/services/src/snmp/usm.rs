@@ -42,15 +42,14 @@ struct Stat(u32);
 /// What the agent knows of users.
 #[derive(Debug)]
 pub struct Usm {
-    /// Its engine.
-    pub engine: Vec<u8>,
-    /// Names that it takes for its users'.
-    pub users: Vec<String>,
+    engine: Vec<u8>,
+    users: Vec<String>,
+    /// By the number of the [`Stat`].
     counters: [AtomicU32; 7],
 }
 
 impl Usm {
-    /// An engine that has met nobody yet.
+    /// An engine of that id that has met nobody yet, and the names that it takes for its users'.
     pub fn new(engine: Vec<u8>, users: Vec<String>) -> Self {
         Self { engine, users, counters: Default::default() }
     }
