@@ -6,6 +6,7 @@ pub mod http;
 pub mod https;
 pub mod mysql;
 pub mod ntp;
+pub mod portscan;
 pub mod redis;
 pub mod replay;
 pub mod snmp;
@@ -28,4 +29,5 @@ pub static ALL: &[Entry] = &[
     Entry::datagrams::<snmp::Snmp>(),
     Entry::datagrams::<ntp::Ntp>(),
     Entry::both::<tcpbanner::TcpBanner>(),
+    Entry::sensor::<portscan::PortScan>(),
 ];

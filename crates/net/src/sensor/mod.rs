@@ -3,7 +3,9 @@
 //! Feeds are opened while there are privileges ([`open`]) and read later, one [`watch`] for each sensor. On a reload
 //! they are handed to its successor, with their place in them.
 
+mod filter;
 mod lines;
+mod packets;
 
 use std::{
     future::poll_fn,
@@ -41,6 +43,8 @@ const LONG: u64 = 365 * 24 * 60 * 60;
 pub enum Opened {
     /// See [`Feed::Lines`].
     Lines(lines::Tail),
+    /// See [`Feed::Packets`].
+    Packets(Box<packets::Packets>),
 }
 
 /// Opens a feed.
@@ -50,6 +54,7 @@ pub enum Opened {
 pub fn open(feed: &Feed) -> io::Result<Opened> {
     match feed {
         Feed::Lines(path) => Ok(Opened::Lines(lines::Tail::open(path))),
+        Feed::Packets => packets::Packets::open().map(|packets| Opened::Packets(Box::new(packets))),
     }
 }
 
@@ -58,6 +63,7 @@ impl Opened {
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         match self {
             Self::Lines(tail) => tail.poll_ready(cx),
+            Self::Packets(packets) => packets.poll_ready(cx),
         }
     }
 
@@ -65,6 +71,7 @@ impl Opened {
     fn next(&mut self) -> Option<Arrival<'_>> {
         match self {
             Self::Lines(tail) => tail.next().map(Arrival::Line),
+            Self::Packets(packets) => packets.next().map(Arrival::Packet),
         }
     }
 
@@ -72,6 +79,7 @@ impl Opened {
     fn news(&mut self) -> Option<Sighting> {
         match self {
             Self::Lines(tail) => tail.news(),
+            Self::Packets(_) => None,
         }
     }
 }
