@@ -6,7 +6,7 @@ use sha1::Sha1;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
-use crate::snmpv3;
+use crate::{scram, snmpv3};
 
 /// What a scheme has to go by.
 pub(crate) struct Answer<'a> {
@@ -26,10 +26,12 @@ const SCHEMES: &[(&str, Scheme)] = &[
     ("caching_sha2_password", caching_sha2_password),
     ("digest", digest),
     ("snmpv3", snmpv3::matches),
+    ("mongodb-scram-sha-1", scram::mongodb_sha1),
+    ("scram-sha-256", scram::sha256),
 ];
 
 /// Those that take too long for the event path.
-const SLOW: &[&str] = &["snmpv3"];
+const SLOW: &[&str] = &["snmpv3", "mongodb-scram-sha-1", "scram-sha-256"];
 
 /// Whether to compute that scheme's answer takes as long as a password hash.
 pub(crate) fn is_slow(scheme: &str) -> bool {

@@ -4,6 +4,7 @@
 pub mod ftp;
 pub mod http;
 pub mod https;
+pub mod mongodb;
 pub mod mysql;
 pub mod ntp;
 pub mod redis;
@@ -25,6 +26,7 @@ pub static ALL: &[Entry] = &[
     Entry::stream::<ssh::Ssh>(),
     Entry::stream::<mysql::Mysql>(),
     Entry::stream::<redis::Redis>(),
+    Entry::stream::<mongodb::Mongodb>(),
     Entry::datagrams::<snmp::Snmp>(),
     Entry::datagrams::<ntp::Ntp>(),
     Entry::both::<tcpbanner::TcpBanner>(),

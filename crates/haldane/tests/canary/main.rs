@@ -17,6 +17,7 @@
 mod believable;
 mod clients;
 mod clients_db;
+mod clients_mongodb;
 mod clients_ntp;
 mod clients_snmp;
 mod clients_ssh;

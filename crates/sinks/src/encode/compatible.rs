@@ -34,7 +34,7 @@ pub(super) fn members_in(event: &Event, node: &str, zone: &TimeZone) -> BTreeMap
         ("local_time".into(), Value::from(utc.as_str())),
         ("local_time_adjusted".into(), Value::from(local)),
         ("logdata".into(), Value::Map(logdata(event))),
-        ("logtype".into(), Value::from(event.kind.number)),
+        ("logtype".into(), Value::from(event.kind.logtype)),
         ("node_id".into(), Value::from(node)),
         ("src_host".into(), src_host),
         ("src_port".into(), src_port),
