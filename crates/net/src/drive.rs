@@ -346,8 +346,15 @@ impl<'a, T: Io> Driver<'a, T> {
         call(self.session.as_mut(), self.reporter, act)
     }
 
-    /// Evidence first, then the pause, then the answer.
-    async fn carry_out(&mut self, effects: Effects) {
+    /// Evidence first, then the pause, then the answer, in as many pieces as the session makes of it.
+    async fn carry_out(&mut self, mut effects: Effects) {
+        while self.carry_out_once(effects).await {
+            effects = self.call(|session, cx| session.more(cx)).1;
+        }
+    }
+
+    /// Whether something was sent, so that more may follow.
+    async fn carry_out_once(&mut self, effects: Effects) -> bool {
         let answered = !effects.reply.is_empty() && self.deaf.is_none();
         match (effects.seen.is_empty(), answered) {
             (true, _) => {}
@@ -360,6 +367,7 @@ impl<'a, T: Io> Driver<'a, T> {
         if answered {
             self.deaf = self.conn.send(&effects.reply).await.err();
         }
+        answered && self.deaf.is_none()
     }
 
     /// Sent after a clock ran out, so with a short clock of its own.

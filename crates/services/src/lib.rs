@@ -2,6 +2,7 @@
 //! Everything else follows from the registry.
 
 pub mod ftp;
+pub mod git;
 pub mod http;
 pub mod https;
 pub mod mysql;
@@ -23,5 +24,6 @@ pub static ALL: &[Entry] = &[
     Entry::stream::<ssh::Ssh>(),
     Entry::stream::<mysql::Mysql>(),
     Entry::stream::<redis::Redis>(),
+    Entry::stream::<git::Git>(),
     Entry::both::<tcpbanner::TcpBanner>(),
 ];
