@@ -209,7 +209,11 @@ impl<'a, T: Io> Driver<'a, T> {
             self.carry_out(effects).await;
             match flow {
                 Flow::Continue => {}
-                Flow::Close | Flow::Reset | Flow::Leave => return Some(self.served(flow)),
+                Flow::Close | Flow::Reset => return Some(self.served(flow)),
+                Flow::Leave => {
+                    Box::pin(self.underway()).await;
+                    return Some(self.served(flow));
+                }
                 Flow::StartTls => {
                     if let Err(ended) = Box::pin(self.start_tls()).await {
                         return Some(ended);
@@ -218,6 +222,13 @@ impl<'a, T: Io> Driver<'a, T> {
             }
         }
         None
+    }
+
+    /// Reads what was on its way before the peer heard us: it is evidence, and a server that does not read it resets.
+    async fn underway(&mut self) {
+        if self.inbox.is_empty() && self.deaf.is_none() {
+            timeout(GATHER, self.conn.receive(&mut self.inbox)).await.ok();
+        }
     }
 
     /// Hangs up on a peer that may have said more than was read: what is here of it is evidence.

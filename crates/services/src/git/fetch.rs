@@ -231,7 +231,9 @@ impl Asked {
         if let Some(id) = line.strip_prefix(b"shallow ") {
             let Some((id, _)) = Id::parse(id) else { return refused("expected an object") };
             match repository.find(&id) {
-                Some(object) if !repository.is_commit(object) => return refused("shallow at what is no commit"),
+                Some(object) if !repository.is_commit(object) => {
+                    return refused("shallow at what is no commit");
+                }
                 Some(commit) if self.ended.add(commit) => self.ends.push(commit),
                 _ => {}
             }
@@ -282,11 +284,17 @@ impl Asked {
 
     /// Adds what was asked to an event.
     pub(super) fn tell(&self, repository: &Repository, seen: Sighting) -> Sighting {
-        let wants = self.wants.iter().map(|want| repository.id(*want).to_string()).chain(self.unknown.clone());
+        let wants =
+            self.wants.iter().map(|want| repository.id(*want).to_string()).chain(self.unknown.clone());
         let names = |object: &u32| {
-            repository.references.iter().find(|reference| reference.object == *object).map(|found| &found.name)
+            repository
+                .references
+                .iter()
+                .find(|reference| reference.object == *object)
+                .map(|found| &found.name)
         };
-        let wanted_names = self.wants.iter().filter_map(names).take(NAMED).map(|name| Value::from(name.clone()));
+        let wanted_names =
+            self.wants.iter().filter_map(names).take(NAMED).map(|name| Value::from(name.clone()));
         let words: Vec<Value> = self.words.iter().map(|word| Value::from(word.clone())).collect();
         let agent = self.words.iter().find_map(|word| word.strip_prefix(b"agent="));
         let mut seen = seen
@@ -345,7 +353,10 @@ mod tests {
     #[test]
     fn numbers_are_read_as_c_reads_them() {
         let read = |text: &str| number(text.as_bytes());
-        assert_eq!([read("12"), read("0x1F"), read("010"), read("0")], [Some(12), Some(31), Some(8), Some(0)]);
+        assert_eq!(
+            [read("12"), read("0x1F"), read("010"), read("0")],
+            [Some(12), Some(31), Some(8), Some(0)]
+        );
         assert_eq!([read("-1"), read(" 7"), read("+7"), read("")], [Some(-1), Some(7), Some(7), Some(0)]);
         assert_eq!([read("1x"), read("08"), read("x"), read("--1"), read("0x")], [None; 5]);
         assert_eq!(read("99999999999999999999"), Some(i64::MAX));

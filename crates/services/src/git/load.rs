@@ -48,9 +48,12 @@ fn is_repository(folder: &Path) -> bool {
 }
 
 fn read_repository(folder: &Path) -> Result<Contents, String> {
-    let config = String::from_utf8_lossy(&small(&folder.join("config")).unwrap_or_default()).to_ascii_lowercase();
+    let config =
+        String::from_utf8_lossy(&small(&folder.join("config")).unwrap_or_default()).to_ascii_lowercase();
     let config: String = config.chars().filter(|c| !c.is_whitespace()).collect();
-    for (word, what) in [("objectformat=sha256", "has SHA-256 objects"), ("refstorage=reftable", "is a reftable")] {
+    for (word, what) in
+        [("objectformat=sha256", "has SHA-256 objects"), ("refstorage=reftable", "is a reftable")]
+    {
         if config.contains(word) {
             return Err(format!("it {what}, which is not supported"));
         }

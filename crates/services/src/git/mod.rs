@@ -27,8 +27,8 @@ mod tests;
 use std::{path::Path, sync::Arc, time::Duration};
 
 use haldane_core::{
-    Absent, Class, Compat, Cx, Flow, Halt, Host, Input, Kind, Limits, Peer, Protocol, Section, Session, Severity,
-    Sighting,
+    Absent, Class, Compat, Cx, Flow, Halt, Host, Input, Kind, Limits, Peer, Protocol, Section, Session,
+    Severity, Sighting, Value,
 };
 
 use packet::Packet;
@@ -117,7 +117,8 @@ impl Protocol for Git {
             match read.and_then(|contents| Repository::new(path.into_bytes(), &contents)) {
                 Ok(repository) => Some(Arc::new(repository)),
                 Err(why) => {
-                    section.invalid("repository", format!("cannot be served: {why}; expected another folder"));
+                    section
+                        .invalid("repository", format!("cannot be served: {why}; expected another folder"));
                     None
                 }
             }
@@ -227,16 +228,21 @@ fn sighting(request: &Request<'_>, place: &Place) -> Sighting {
         seen = seen.with("port", port);
     }
     if !request.extra.is_empty() {
-        seen = seen.with("arguments", request.extra.iter().map(|extra| extra.to_vec().into()).collect::<Vec<haldane_core::Untrusted>>());
+        let arguments = request.extra.iter().map(|extra| Value::from(*extra));
+        seen = seen.with("arguments", arguments.collect::<Vec<_>>());
     }
     if let Some(invalid) = request.invalid {
         seen = seen.with("invalid", invalid);
     }
-    // Only who knows of it asks for the bait; only who wants to change something pushes.
-    if *place == Place::Nowhere && request.service != "receive-pack" {
-        return seen;
+    if request.is_detector() {
+        seen = seen.with("probe", "honeypot detector");
     }
-    seen.with("bait", *place != Place::Nowhere).severity(Severity::Medium)
+    match (place, request.service) {
+        (Place::Nowhere, "receive-pack") => seen.severity(Severity::Medium),
+        (Place::Nowhere, _) => seen,
+        // Only who knows of the bait asks for it.
+        (Place::Repository | Place::File, _) => seen.with("bait", true).severity(Severity::High),
+    }
 }
 
 fn malformed(why: &str, bytes: &[u8], cx: &mut Cx<'_>) -> Flow {

@@ -27,7 +27,8 @@ impl Id {
         let mut id = Self::default();
         for (byte, pair) in id.0.iter_mut().zip(digits.chunks_exact(2)) {
             // Digits alone: a sign would be read, too.
-            let pair = std::str::from_utf8(pair).ok().filter(|pair| pair.bytes().all(|b| b.is_ascii_hexdigit()))?;
+            let pair =
+                std::str::from_utf8(pair).ok().filter(|pair| pair.bytes().all(|b| b.is_ascii_hexdigit()))?;
             *byte = u8::from_str_radix(pair, 16).ok()?;
         }
         Some((id, rest))
@@ -61,8 +62,12 @@ pub(super) enum ObjectKind {
 
 impl ObjectKind {
     /// All, with their names and their numbers in a pack.
-    const ALL: [(Self, &'static str, u8); 4] =
-        [(Self::Commit, "commit", 1), (Self::Tree, "tree", 2), (Self::Blob, "blob", 3), (Self::Tag, "tag", 4)];
+    const ALL: [(Self, &'static str, u8); 4] = [
+        (Self::Commit, "commit", 1),
+        (Self::Tree, "tree", 2),
+        (Self::Blob, "blob", 3),
+        (Self::Tag, "tag", 4),
+    ];
 
     /// The kind of that name.
     pub(super) fn named(name: &[u8]) -> Option<Self> {
@@ -75,7 +80,10 @@ impl ObjectKind {
     }
 
     fn row(self) -> (&'static str, u8) {
-        Self::ALL.iter().find(|(kind, ..)| *kind == self).map_or(("blob", 3), |(_, name, number)| (name, *number))
+        Self::ALL
+            .iter()
+            .find(|(kind, ..)| *kind == self)
+            .map_or(("blob", 3), |(_, name, number)| (name, *number))
     }
 }
 
@@ -119,7 +127,10 @@ impl Body {
         }
         packed.push(byte);
         let mut deflate = ZlibEncoder::new(packed, Compression::default());
-        deflate.write_all(&self.bytes).and_then(|()| deflate.finish().map(drop)).map_err(|error| error.to_string())
+        deflate
+            .write_all(&self.bytes)
+            .and_then(|()| deflate.finish().map(drop))
+            .map_err(|error| error.to_string())
     }
 
     /// Reads what it names.
@@ -208,7 +219,11 @@ impl Contents {
         let mut id = *id;
         // A tag names what was there before it: there is no circle, and no more steps than objects.
         for _ in 0..self.objects.len() {
-            match self.get(&id).filter(|body| body.kind == ObjectKind::Tag).and_then(|tag| tag.field(b"object ")) {
+            match self
+                .get(&id)
+                .filter(|body| body.kind == ObjectKind::Tag)
+                .and_then(|tag| tag.field(b"object "))
+            {
                 Some(named) => id = named,
                 None => break,
             }

@@ -128,8 +128,10 @@ impl<'a> Reader<'a> {
         let mut inflate = Decompress::new(true);
         // One byte more: the stream ends when it is asked for what is not there.
         let mut bytes = vec![0; size.checked_add(1)?];
-        let status = inflate.decompress(self.pack.get(self.at..)?, &mut bytes, FlushDecompress::Finish).ok()?;
-        let (read, made) = (usize::try_from(inflate.total_in()).ok()?, usize::try_from(inflate.total_out()).ok()?);
+        let status =
+            inflate.decompress(self.pack.get(self.at..)?, &mut bytes, FlushDecompress::Finish).ok()?;
+        let (read, made) =
+            (usize::try_from(inflate.total_in()).ok()?, usize::try_from(inflate.total_out()).ok()?);
         if status != flate2::Status::StreamEnd || made != size {
             return None;
         }

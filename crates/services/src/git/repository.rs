@@ -225,8 +225,11 @@ impl Repository {
         let mut rest: Vec<u32> = from.filter(|start| !not.has(*start) && found.add(*start)).collect();
         while let Some(number) = rest.pop() {
             let links = self.links(number);
-            let links =
-                if ends.has(number) && self.is_commit(number) { links.get(..1).unwrap_or_default() } else { links };
+            let links = if ends.has(number) && self.is_commit(number) {
+                links.get(..1).unwrap_or_default()
+            } else {
+                links
+            };
             rest.extend(links.iter().copied().filter(|next| !not.has(*next) && found.add(*next)));
         }
         found
@@ -309,7 +312,8 @@ impl Repository {
         let reached = self.reachable(wants.iter().copied(), &nothing, &excluded);
         let mut chosen = self.none();
         let young = |commit: &u32| {
-            self.object(*commit).is_some_and(|object| object.kind == ObjectKind::Commit && object.time >= time)
+            self.object(*commit)
+                .is_some_and(|object| object.kind == ObjectKind::Commit && object.time >= time)
         };
         reached.iter().filter(young).for_each(|commit| {
             chosen.add(commit);

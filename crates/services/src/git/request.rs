@@ -56,8 +56,7 @@ impl<'a> Request<'a> {
         if rest.first().is_some_and(|byte| *byte != 0) {
             self.invalid.get_or_insert("an argument that is not expected there");
         }
-        self.extra =
-            rest.split(|byte| *byte == 0).filter(|extra| !extra.is_empty()).take(EXTRAS).collect();
+        self.extra = rest.split(|byte| *byte == 0).filter(|extra| !extra.is_empty()).take(EXTRAS).collect();
     }
 
     /// The version of the protocol: the highest of those asked for that git knows, else 0.
@@ -69,6 +68,11 @@ impl<'a> Request<'a> {
             _ => None,
         });
         versions.max().unwrap_or_default()
+    }
+
+    /// Whether it is what honeypot-auditor asks, and nobody else.
+    pub(super) fn is_detector(&self) -> bool {
+        self.path == b"/hpaudit.git" || self.host == Some(b"auditor.invalid")
     }
 
     /// The path without the slash that begins it.
@@ -173,7 +177,9 @@ mod tests {
         for path in ["/payroll.git", "/payroll", "/payroll.git/", "/payroll/"] {
             assert_eq!(place(path), Place::Repository, "{path}");
         }
-        for path in ["payroll.git", "/payroll.git//", "/./payroll.git", "/x/../payroll.git", "/", "", "/payrol"] {
+        for path in
+            ["payroll.git", "/payroll.git//", "/./payroll.git", "/x/../payroll.git", "/", "", "/payrol"]
+        {
             assert_eq!(place(path), Place::Nowhere, "{path}");
         }
         assert_eq!(place("/payroll.git/HEAD"), Place::File);

@@ -131,7 +131,8 @@ impl UploadPack {
         let Some(reach) = self.asked.reach()? else { return Ok(false) };
         let boundary = self.repository.boundary(&self.asked.wants, &self.asked.ends, &reach);
         self.boundary = boundary.ok_or(Refused::Silently("nothing is left of history"))?;
-        for (word, commits) in [("shallow", &self.boundary.shallow), ("unshallow", &self.boundary.unshallow)] {
+        for (word, commits) in [("shallow", &self.boundary.shallow), ("unshallow", &self.boundary.unshallow)]
+        {
             for commit in commits {
                 let text = format!("{word} {}", self.repository.id(*commit));
                 cx.reply(packet::line(&[text.as_bytes()]));

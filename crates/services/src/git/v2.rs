@@ -30,8 +30,7 @@ pub(super) fn capabilities(agent: &str) -> Vec<u8> {
         "object-format=sha1",
         "object-info",
     ];
-    let mut told: Vec<u8> =
-        words.iter().flat_map(|word| packet::line(&[word.as_bytes(), b"\n"])).collect();
+    let mut told: Vec<u8> = words.iter().flat_map(|word| packet::line(&[word.as_bytes(), b"\n"])).collect();
     told.extend_from_slice(packet::FLUSH);
     told
 }
@@ -246,7 +245,8 @@ impl Listing {
         for (_, reference) in shown {
             let id = repository.id(reference.object).to_string();
             let peeled = reference.peeled.filter(|_| self.peel);
-            let peeled = peeled.map(|peeled| format!(" peeled:{}", repository.id(peeled))).unwrap_or_default();
+            let peeled =
+                peeled.map(|peeled| format!(" peeled:{}", repository.id(peeled))).unwrap_or_default();
             cx.reply(packet::line(&[id.as_bytes(), b" ", &reference.name, peeled.as_bytes(), b"\n"]));
         }
         cx.reply(packet::FLUSH);
