@@ -53,6 +53,8 @@ pub(super) struct Asked {
     held: Bits,
     /// Commits whose history has one of [`Self::held`] in it.
     reaching: Bits,
+    /// Commits whose parents do not count for that.
+    cut: Bits,
     /// How many haves there were.
     pub(super) haves: u32,
     /// How many were news.
@@ -96,6 +98,7 @@ impl Asked {
             common: Vec::new(),
             held: none(),
             reaching: none(),
+            cut: none(),
             haves: 0,
             news: 0,
             ends: Vec::new(),
@@ -207,10 +210,11 @@ impl Asked {
         let mut known = false;
         if repository.is_commit(object) {
             known = !self.held.add(object);
-            repository.descend(object, &mut self.reaching);
-            for parent in repository.parents(object) {
+            repository.descend(object, &self.cut, &mut self.reaching);
+            let parents = if self.cut.has(object) { &[][..] } else { repository.parents(object) };
+            for parent in parents {
                 self.held.add(*parent);
-                repository.descend(*parent, &mut self.reaching);
+                repository.descend(*parent, &self.cut, &mut self.reaching);
             }
         }
         if !known {
@@ -269,6 +273,13 @@ impl Asked {
             (Some(depth), false) => Ok(Some(Reach::Depth(depth))),
             (None, true) => Ok(Some(Reach::Since(self.since.unwrap_or_default(), &self.not))),
             (None, false) => Ok(None),
+        }
+    }
+
+    /// History ends there for the client, as for what it has: known before it tells that (versions 0 and 1).
+    pub(super) fn cut(&mut self, shallow: &[u32]) {
+        for commit in self.ends.iter().chain(shallow) {
+            self.cut.add(*commit);
         }
     }
 

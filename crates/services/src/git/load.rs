@@ -9,20 +9,22 @@ use std::{
     io::Read,
     os::unix::ffi::OsStrExt,
     path::{Path, PathBuf},
-    time::UNIX_EPOCH,
 };
 
 use flate2::read::ZlibDecoder;
 
 use super::{
+    files,
     object::{Contents, Id, ObjectKind},
     pack,
 };
 
 /// Largest file that is read.
-const FILE: u64 = 64 * 1024 * 1024;
+pub(super) const FILE: u64 = 64 * 1024 * 1024;
 /// Largest file of a few lines that is read: HEAD, references, configuration.
 const SMALL: u64 = 4 * 1024 * 1024;
+/// Most branches and tags: they are told to whoever asks.
+const REFERENCES: usize = 4096;
 /// How deep folders may lie in each other.
 const DEEP: usize = 64;
 
@@ -35,8 +37,11 @@ pub(super) fn read(folder: &Path, host: &str) -> Result<Contents, String> {
     let contents = match [inner.as_path(), folder].into_iter().find(|folder| is_repository(folder)) {
         Some(repository) => read_repository(repository)?,
         None if inner.exists() => return Err(".git in it is no repository".into()),
-        None => commit_files(folder, host)?,
+        None => files::commit(folder, host)?,
     };
+    if contents.references.len() > REFERENCES {
+        return Err(format!("it has more than {REFERENCES} branches and tags"));
+    }
     if contents.references.is_empty() {
         return Err("there is no branch and no tag in it".into());
     }
@@ -66,7 +71,7 @@ fn read_repository(folder: &Path) -> Result<Contents, String> {
     }
     let mut contents = Contents::default();
     let mut packs = Vec::new();
-    for (path, name) in files(&folder.join("objects"))? {
+    for (path, name) in list(&folder.join("objects"), false)? {
         let names: Vec<&[u8]> = name.split(|byte| *byte == b'/').collect();
         match names.as_slice() {
             [b"pack", pack] if pack.ends_with(b".pack") => packs.push(path),
@@ -108,7 +113,7 @@ fn references(folder: &Path, contents: &mut Contents) -> Result<(), String> {
             Some((name.strip_prefix(b" ")?.to_vec(), id))
         })
         .collect();
-    for (path, name) in files(&folder.join("refs")).unwrap_or_default() {
+    for (path, name) in list(&folder.join("refs"), false).unwrap_or_default() {
         let text = small(&path)?;
         let name = [b"refs/", name.as_slice()].concat();
         match (Id::parse(&text), text.trim_ascii().strip_prefix(b"ref: ")) {
@@ -140,80 +145,9 @@ fn is_name(name: &[u8]) -> bool {
     !name.ends_with(b".lock") && name.len() < 1024 && name.iter().all(|byte| *byte > b' ' && *byte != 0x7f)
 }
 
-/// One commit of all files below a folder, as new as the newest of them.
-fn commit_files(folder: &Path, host: &str) -> Result<Contents, String> {
-    let mut contents = Contents::default();
-    // Of each folder: the sort key of a name, then mode, name and object.
-    let mut trees: BTreeMap<Vec<u8>, BTreeMap<Vec<u8>, (&str, Vec<u8>, Id)>> = BTreeMap::new();
-    let mut newest = 0;
-    for (path, name) in all_files(folder, true)? {
-        if name.split(|byte| *byte == b'/').any(|part| part.eq_ignore_ascii_case(b".git")) {
-            return Err(format!("{}: git cannot hold a file of that name", path.display()));
-        }
-        let facts = fs::symlink_metadata(&path).map_err(|error| format!("{}: {error}", path.display()))?;
-        let (mode, bytes) = match facts.file_type().is_symlink() {
-            true => {
-                let target = fs::read_link(&path).map_err(|error| format!("{}: {error}", path.display()))?;
-                ("120000", target.as_os_str().as_bytes().to_vec())
-            }
-            false => (if executable(&facts) { "100755" } else { "100644" }, content(&path, FILE)?),
-        };
-        let modified = facts.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
-        newest = newest.max(modified.unwrap_or_default().as_secs());
-        let id = contents.add(ObjectKind::Blob, bytes)?;
-        let (tree, file) = split_last(&name);
-        trees.entry(tree.to_vec()).or_default().insert(file.to_vec(), (mode, file.to_vec(), id));
-    }
-    // The deepest first: each is an entry of the one above it.
-    let mut root = None;
-    while let Some(tree) = trees.keys().max_by_key(|name| depth(name)).cloned() {
-        let entries = trees.remove(&tree).unwrap_or_default();
-        let mut bytes = Vec::new();
-        for (mode, name, id) in entries.values() {
-            bytes.extend([mode.as_bytes(), b" ", name, b"\0", &id.0].concat());
-        }
-        let id = contents.add(ObjectKind::Tree, bytes)?;
-        if tree.is_empty() {
-            root = Some(id);
-            break;
-        }
-        let (above, name) = split_last(&tree);
-        let key = [name, b"/"].concat();
-        trees.entry(above.to_vec()).or_default().insert(key, ("40000", name.to_vec(), id));
-    }
-    let root = root.ok_or("there are no files in it")?;
-    let who = format!("root <root@{host}> {newest} +0000");
-    let commit = format!("tree {root}\nauthor {who}\ncommitter {who}\n\nInitial commit\n");
-    let commit = contents.add(ObjectKind::Commit, commit.into_bytes())?;
-    let master = b"refs/heads/master".to_vec();
-    contents.head = (Some(master.clone()), Some(commit));
-    contents.references.insert(master, commit);
-    Ok(contents)
-}
-
-fn depth(folder: &[u8]) -> usize {
-    folder.split(|byte| *byte == b'/').filter(|name| !name.is_empty()).count()
-}
-
-/// The folder and the last name of a path.
-fn split_last(path: &[u8]) -> (&[u8], &[u8]) {
-    match path.iter().rposition(|byte| *byte == b'/').and_then(|at| path.split_at_checked(at)) {
-        Some((folder, name)) => (folder, name.get(1..).unwrap_or_default()),
-        None => (&[], path),
-    }
-}
-
-fn executable(facts: &fs::Metadata) -> bool {
-    std::os::unix::fs::PermissionsExt::mode(&facts.permissions()) & 0o100 != 0
-}
-
-/// The files below a folder, with their names from there.
-fn files(folder: &Path) -> Result<Vec<(PathBuf, Vec<u8>)>, String> {
-    all_files(folder, false)
-}
-
-/// The same, perhaps with symbolic links. Sockets, pipes and devices are left out.
-fn all_files(folder: &Path, links: bool) -> Result<Vec<(PathBuf, Vec<u8>)>, String> {
+/// The files below a folder, with their names from there, perhaps with symbolic links. Sockets, pipes and devices are
+/// left out.
+pub(super) fn list(folder: &Path, links: bool) -> Result<Vec<(PathBuf, Vec<u8>)>, String> {
     let mut found = Vec::new();
     let mut rest = vec![(folder.to_owned(), Vec::new(), 0_usize)];
     while let Some((folder, name, depth)) = rest.pop() {
@@ -241,7 +175,7 @@ fn small(path: &Path) -> Result<Vec<u8>, String> {
 }
 
 /// A file, unless it is a symbolic link or larger than that.
-fn content(path: &Path, most: u64) -> Result<Vec<u8>, String> {
+pub(super) fn content(path: &Path, most: u64) -> Result<Vec<u8>, String> {
     let wrong = |error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
     let facts = fs::symlink_metadata(path).map_err(|error| wrong(&error))?;
     if !facts.is_file() {

@@ -6,11 +6,13 @@
 //! Protocol: gitprotocol-common (pkt-lines), gitprotocol-pack (versions 0 and 1), gitprotocol-v2, git-daemon(1).
 //! By default the daemon enables upload-pack alone, and says of all else what it says of what is not there.
 //!
-//! Read `packet` and `request` for the grammar; the bait is collected by `load` (with `object` and `pack`) and lies in
+//! Read `packet` and `request` for the grammar; the bait is collected by `load` (with `files`, `object` and
+//! `pack`) and lies in
 //! `repository`; `upload` talks about it, with `v2`, `fetch` (what is wanted) and `send` (what is given).
 
 mod bits;
 mod fetch;
+mod files;
 mod load;
 mod object;
 mod pack;

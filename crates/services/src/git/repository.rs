@@ -235,13 +235,13 @@ impl Repository {
         found
     }
 
-    /// Adds a commit and all that have it in their history.
-    pub(super) fn descend(&self, commit: u32, into: &mut Bits) {
+    /// Adds a commit and all that have it in their history, which ends at the commits in `ends`.
+    pub(super) fn descend(&self, commit: u32, ends: &Bits, into: &mut Bits) {
         let mut rest: Vec<u32> = if into.add(commit) { vec![commit] } else { Vec::new() };
         while let Some(number) = rest.pop() {
             let born = usize::try_from(number).ok().and_then(|number| self.born.get(number));
             let children = born.map_or(&[][..], |born| span(&self.children, *born));
-            rest.extend(children.iter().copied().filter(|child| into.add(*child)));
+            rest.extend(children.iter().copied().filter(|child| !ends.has(*child) && into.add(*child)));
         }
     }
 

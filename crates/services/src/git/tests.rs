@@ -103,6 +103,14 @@ impl Folder {
         problems[0].clone()
     }
 
+    fn pack(&self) -> PathBuf {
+        let files = fs::read_dir(self.0.join("objects/pack")).unwrap().map(|entry| entry.unwrap().path());
+        files
+            .filter(|path| path.extension().is_some_and(|extension| extension == "pack"))
+            .collect::<Vec<_>>()
+            .remove(0)
+    }
+
     fn contents(&self) -> Contents {
         load::read(&self.0, "files01").unwrap()
     }
@@ -266,9 +274,7 @@ fn symbolic_links_never_lead_out_of_the_folder() {
     assert!(blobs.contains(&secret.0.to_str().unwrap().as_bytes().to_vec()));
 
     let repository = Folder::payroll("linked");
-    let pack = fs::read_dir(repository.0.join("objects/pack")).unwrap().map(|entry| entry.unwrap().path());
-    let pack =
-        pack.filter(|path| path.extension().is_some_and(|extension| extension == "pack")).next().unwrap();
+    let pack = repository.pack();
     fs::rename(&pack, secret.0.join("pack")).unwrap();
     symlink(secret.0.join("pack"), &pack).unwrap();
     assert!(repository.problem().contains("repository: cannot be served: "), "{}", repository.problem());
@@ -308,9 +314,7 @@ fn a_repository_that_cannot_be_served_is_the_operators_to_mend() {
 #[test]
 fn a_damaged_pack_is_told_and_nothing_more() {
     let folder = Folder::payroll("damaged");
-    let pack = fs::read_dir(folder.0.join("objects/pack")).unwrap().map(|entry| entry.unwrap().path());
-    let pack =
-        pack.filter(|path| path.extension().is_some_and(|extension| extension == "pack")).next().unwrap();
+    let pack = folder.pack();
     let whole = fs::read(&pack).unwrap();
     fs::remove_file(&pack).unwrap();
     for length in [0, 4, 11, 12, 13, 100, 200, 1000, whole.len() - 40] {

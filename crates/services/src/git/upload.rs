@@ -18,6 +18,9 @@ use super::{
     v2::{Command, Finished, Step},
 };
 
+/// How often a client of version 2 may fetch on one connection. Git asks a few times, to find what it has in common.
+const FETCHES: u32 = 256;
+
 /// One conversation about the bait.
 #[derive(Debug)]
 pub(super) struct UploadPack {
@@ -27,6 +30,7 @@ pub(super) struct UploadPack {
     /// Where the client's history will end, once that is settled.
     boundary: Boundary,
     asked: Asked,
+    fetches: u32,
     sending: Option<Sending>,
 }
 
@@ -62,6 +66,7 @@ impl UploadPack {
             stage,
             boundary: Boundary::default(),
             asked: Asked::new(repository),
+            fetches: 0,
             sending: None,
         }
     }
@@ -122,6 +127,7 @@ impl UploadPack {
         if self.asked.wants.is_empty() {
             return Ok(Flow::Leave);
         }
+        self.asked.cut(&self.boundary.shallow);
         self.stage = Stage::Haves { common: false, other: false, ready: false };
         Ok(Flow::Continue)
     }
@@ -214,6 +220,10 @@ impl UploadPack {
             self.asked = Asked::new(&self.repository);
             return Ok(Flow::Continue);
         }
+        self.fetches = self.fetches.saturating_add(1);
+        if self.fetches > FETCHES {
+            return Err(Refused::Silently("too many fetches"));
+        }
         if self.asked.haves > 0 && !self.asked.done {
             cx.reply(packet::line(&[b"acknowledgments\n"]));
             if self.asked.common.is_empty() {
@@ -300,6 +310,11 @@ fn choose(repository: &Repository, asked: &Asked, boundary: &Boundary) -> Bits {
     });
     let deeper = boundary.unshallow.iter().flat_map(|commit| repository.parents(*commit)).copied();
     let mut chosen = repository.reachable(asked.wants.iter().copied().chain(deeper), &ends, &had);
+    // A file or a folder that is asked for by itself is not there, whatever the client has: a partial clone.
+    let lone = asked.wants.iter().filter(|want| !repository.is_commit(repository.peel(**want)));
+    lone.for_each(|want| {
+        chosen.add(*want);
+    });
     if asked.tags {
         for tag in &repository.references {
             if tag.peeled.is_some_and(|peeled| chosen.has(peeled)) {

@@ -67,10 +67,9 @@ struct Listing {
     matched: Option<Bits>,
 }
 
-/// Arguments of `object-info`.
+/// Arguments of `object-info`. Sizes are told whether they are asked for or not: git 2.39 does not look.
 #[derive(Debug, Default)]
 struct Sizes {
-    size: bool,
     objects: Vec<Vec<u8>>,
 }
 
@@ -167,13 +166,11 @@ impl Command {
             Some(Name::Fetch) => return asked.argument(repository, line),
             Some(Name::LsRefs) => self.listing.argument(repository, line)?,
             Some(Name::ObjectInfo) => {
-                if line == b"size" {
-                    self.sizes.size = true;
-                } else if let Some(id) = line.strip_prefix(b"oid ") {
+                if let Some(id) = line.strip_prefix(b"oid ") {
                     if self.sizes.objects.len() < TOLD {
                         self.sizes.objects.push(id.get(..WORD).unwrap_or(id).to_vec());
                     }
-                } else {
+                } else if line != b"size" {
                     cx.reply(packet::line(&[b"ERR object-info: unexpected line: '", line, b"'"]));
                 }
             }
@@ -215,6 +212,9 @@ impl Listing {
                 let prefix = line.strip_prefix(b"ref-prefix ");
                 let prefix = prefix.ok_or(Refused::Silently("an argument that git does not take"))?;
                 self.prefixes = self.prefixes.saturating_add(1);
+                if self.prefixes >= TOO_MANY {
+                    return Ok(());
+                }
                 let size = repository.references.len().saturating_add(1);
                 let matched = self.matched.get_or_insert_with(|| Bits::new(size));
                 for (number, name) in names(repository) {
@@ -261,7 +261,7 @@ fn names(repository: &Repository) -> impl Iterator<Item = (u32, &[u8])> {
 
 impl Sizes {
     fn answer(&self, repository: &Repository, cx: &mut Cx<'_>) {
-        if self.size {
+        if !self.objects.is_empty() {
             cx.reply(packet::line(&[b"size"]));
         }
         for written in &self.objects {
@@ -272,8 +272,7 @@ impl Sizes {
             };
             let object = repository.find(&id).and_then(|number| repository.object(number));
             let size = object.map(|object| object.size.to_string()).unwrap_or_default();
-            let size = if self.size { format!(" {size}") } else { String::new() };
-            cx.reply(packet::line(&[written, size.as_bytes()]));
+            cx.reply(packet::line(&[written, b" ", size.as_bytes()]));
         }
         cx.reply(packet::FLUSH);
     }

@@ -609,6 +609,7 @@ def _git_negotiations(line, lines, flush, master, hotfix, later, tag, release, f
     for name, deepen in _git_shallow(master, hotfix, later, first, second, nobody).items():
         yield f"shallow: {name}", [start + lines(*[text + "\n" for text in deepen]) + flush, done]
     yield "shallow: relative", [line(f"want {master} thin-pack side-band-64k no-progress deepen-relative\n") + lines(f"shallow {master}\n", "deepen 1\n") + flush, line(f"have {master}\n") + done]
+    yield "shallow: have behind the end", [line(f"want {master} multi_ack_detailed side-band-64k no-progress\n") + line("deepen-not hotfix\n") + flush + line(f"have {first}\n") + flush]
     yield "filter not negotiated", [start + line("filter blob:none\n") + flush, done]
     yield "filter asked for", [line(f"want {master} filter\n") + line("filter blob:none\n") + flush, done]
 
@@ -646,7 +647,7 @@ def _git_commands(line, lines, flush, delim, end, master, hotfix, later, tag, re
     for name, arguments in {
         "nothing": [], "done": ["done"], "master": [f"want {master}", "done"], "everything": [f"want {master}", f"want {hotfix}", f"want {later}", f"want {tag}", f"want {release}", f"want {master}", "done"], "not done": [f"want {master}"], "unknown": [f"want {nobody}", "done"], "no hex": ["want x", "done"], "long": [f"want {master}00", "done"], "no reference": [f"want {first}", "done"], "a tree": ["want c53e0a56cde7839d901b431c4a89124aa3ab554d", "done"], "a blob": ["want 2265470c48c61c616a305bffdd376b5786271d05", "done"],
         "haves unknown": [f"want {master}", f"have {nobody}"], "haves known": [f"want {master}", f"have {first}"], "haves both": [f"want {master}", f"have {nobody}", f"have {first}"], "haves two": [f"want {master}", f"have {first}", f"have {second}"], "haves of another branch": [f"want {master}", f"have {later}"], "haves and done": [f"want {master}", f"have {first}", "done"], "haves unknown and done": [f"want {master}", f"have {nobody}", "done"], "wait for done": [f"want {master}", f"have {first}", "wait-for-done"], "haves without wants": [f"have {first}"], "have no hex": [f"want {master}", "have x"], "two wants, one reached": [f"want {master}", f"want {first}", f"have {second}"], "a tag": [f"want {release}", f"have {release}"], "have a blob": [f"want {master}", "have 2265470c48c61c616a305bffdd376b5786271d05"],
-        "want-ref": ["want-ref refs/heads/master", "done"], "filter": [f"want {master}", "filter blob:none", "done"], "sideband-all": [f"want {master}", "sideband-all", "done"], "packfile-uris": [f"want {master}", "packfile-uris https", "done"], "text": ["hello"], "deepen-relative": [f"want {master}", f"shallow {master}", "deepen 1", "deepen-relative", "done"], "session": ["session-id=x", f"want {master}", "done"],
+        "a blob that must be there": ["want 2265470c48c61c616a305bffdd376b5786271d05", f"have {master}", "done"], "want-ref": ["want-ref refs/heads/master", "done"], "filter": [f"want {master}", "filter blob:none", "done"], "sideband-all": [f"want {master}", "sideband-all", "done"], "packfile-uris": [f"want {master}", "packfile-uris https", "done"], "text": ["hello"], "deepen-relative": [f"want {master}", f"shallow {master}", "deepen 1", "deepen-relative", "done"], "session": ["session-id=x", f"want {master}", "done"],
     }.items():
         yield f"fetch {name}", [lines(*start, *arguments, flush), flush]
     for name, deepen in _git_shallow(master, hotfix, later, first, second, nobody).items():
@@ -654,4 +655,7 @@ def _git_commands(line, lines, flush, delim, end, master, hotfix, later, tag, re
     yield "fetch in two rounds", [lines(*start, f"want {master}", f"have {nobody}", flush), lines(*start, f"want {master}", f"have {first}", flush), flush]
     yield "fetch ended by a delimiter", [lines(*start, f"want {master}", "done", delim)]
     yield "fetch with progress", [lines(*[text for text in start if text != "no-progress"], f"want {master}", "done", flush), flush]
+    yield "object-info without size", [lines("command=object-info", delim, f"oid {master}", f"oid {nobody}", "oid x", flush), flush]
+    yield "object-info of something else", [lines("command=object-info", delim, "type", f"oid {release}", flush), flush]
+    yield "object-info of nothing", [lines("command=object-info", delim, "size", flush), flush]
     yield "object-info size", [lines("command=object-info", delim, "size", f"oid {master}", flush), flush]
