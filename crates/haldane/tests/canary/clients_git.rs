@@ -157,6 +157,87 @@ fn the_bait_can_be_cloned_whole_and_in_part() {
     }
 }
 
+/// A working copy with thirty commits of a file that changes little.
+fn history(folder: &str) {
+    git(&["init", "-q", "-b", "main", folder]);
+    for number in 0..30 {
+        let text: String =
+            (0..200).map(|line| format!("line {line} {}\n", number * usize::from(line % 9 == 0))).collect();
+        std::fs::write(format!("{folder}/notes"), text).unwrap();
+        std::fs::write(format!("{folder}/file-{}", number % 4), number.to_string()).unwrap();
+        git(&["-C", folder, "add", "-A"]);
+        git(&["-C", folder, "commit", "-q", "-m", &format!("change {number}")]);
+    }
+}
+
+#[test]
+fn a_repository_of_any_layout_can_be_cloned() {
+    if !installed("git") {
+        return;
+    }
+    let place = crate::fixture::folder();
+    let loose = place.path().join("loose").to_str().unwrap().to_owned();
+    history(&loose);
+    let copy = |name: &str| {
+        let copy = place.path().join(name).to_str().unwrap().to_owned();
+        git(&["clone", "-q", "--bare", "--no-local", &loose, &copy]);
+        copy
+    };
+    let (offsets, names) = (copy("offsets.git"), copy("names.git"));
+    git(&["-C", &offsets, "repack", "-adfq"]);
+    git(&["-C", &names, "-c", "repack.useDeltaBaseOffset=false", "repack", "-adfq"]);
+    let packs = copy("packs.git");
+    git(&["-C", &packs, "fetch", "-q", &offsets, "main:one"]);
+    git(&["-C", &packs, "gc", "-q"]);
+    let worktree = place.path().join("worktree").to_str().unwrap().to_owned();
+    git(&["-C", &packs, "worktree", "add", "-q", &worktree, "one"]);
+    std::fs::write(format!("{worktree}/later"), "later").unwrap();
+    git(&["-C", &worktree, "add", "later"]);
+    git(&["-C", &worktree, "commit", "-q", "-m", "later"]);
+    git(&["-C", &packs, "repack", "-dq"]);
+    for (bait, commits) in [(&loose, 30), (&offsets, 30), (&names, 30), (&packs, 31)] {
+        let (canary, port) = canary(&format!("repository = \"{bait}\"\nrepository_path = \"/a/b.git\""));
+        let clone = file(&canary, "clone").to_str().unwrap().to_owned();
+        git(&["clone", "-q", &format!("git://127.0.0.1:{port}/a/b"), &clone]);
+        assert_eq!(checked(&clone), commits, "{bait}");
+    }
+}
+
+#[test]
+fn a_fetch_brings_what_is_new_and_no_more() {
+    if !installed("git") {
+        return;
+    }
+    let place = crate::fixture::folder();
+    let bait = place.path().join("bait").to_str().unwrap().to_owned();
+    history(&bait);
+    let settings = format!("[service.git]\nport = {}\nrepository = \"{bait}\"\n", free_port());
+    let port = settings.split(['=', '\n']).nth(2).unwrap().trim();
+    let clones: Vec<String> =
+        ["0", "1", "2"].iter().map(|n| place.path().join(n).to_str().unwrap().to_owned()).collect();
+    let canary = Canary::start(&settings);
+    for clone in &clones {
+        git(&["clone", "-q", &format!("git://127.0.0.1:{port}/bait"), clone]);
+        std::fs::write(format!("{clone}/mine"), "mine").unwrap();
+        git(&["-C", clone, "add", "mine"]);
+        git(&["-C", clone, "commit", "-q", "-m", "mine"]);
+    }
+    drop(canary);
+    std::fs::write(format!("{bait}/new"), "new").unwrap();
+    git(&["-C", &bait, "add", "new"]);
+    git(&["-C", &bait, "commit", "-q", "-m", "new"]);
+    let canary = Canary::start(&settings);
+    for (version, clone) in clones.iter().enumerate() {
+        git(&["-C", clone, "-c", &format!("protocol.version={version}"), "fetch", "-q"]);
+        assert_eq!(checked(clone), 32);
+    }
+    for event in canary.events(3, "fetches", |event| event["kind"] == "git.clone") {
+        // A commit, its folder and the new file.
+        assert_eq!(event["fields"]["objects"], 3, "{event}");
+        assert!(event["fields"]["haves_common"].as_i64().unwrap() > 0, "{event}");
+    }
+}
+
 /// Fourteen megabytes that do not shrink: sent in pieces, and the daemon holds them once.
 #[test]
 fn a_large_bait_is_sent_to_many_and_held_once() {

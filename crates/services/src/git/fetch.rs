@@ -177,9 +177,7 @@ impl Asked {
 
     /// Keeps a word of the client for the event.
     pub(super) fn word(&mut self, word: &[u8]) {
-        if self.words.len() < WORDS && !self.words.iter().any(|known| known == word) {
-            self.words.push(word.get(..WORD).unwrap_or(word).to_vec());
-        }
+        keep(&mut self.words, word);
     }
 
     fn want(&mut self, repository: &Repository, id: &Id) -> Result<(), Refused> {
@@ -330,6 +328,14 @@ impl Asked {
             seen = seen.with("since", since);
         }
         seen
+    }
+}
+
+/// Keeps a word of the client, once, unless there are too many.
+pub(super) fn keep(words: &mut Vec<Vec<u8>>, word: &[u8]) {
+    let word = word.get(..WORD).unwrap_or(word);
+    if words.len() < WORDS && !words.iter().any(|known| known == word) {
+        words.push(word.to_vec());
     }
 }
 

@@ -4,7 +4,7 @@ use haldane_core::{Cx, Sighting, Value};
 
 use super::{
     bits::Bits,
-    fetch::{Asked, Refused},
+    fetch::{Asked, Refused, keep},
     object::Id,
     packet::{self, Packet},
     repository::Repository,
@@ -12,11 +12,9 @@ use super::{
 
 /// So many prefixes are none (TOO_MANY_PREFIXES).
 const TOO_MANY: u32 = 65_536;
-/// How many words of a request are kept for its event, and how long each may be.
-const WORDS: usize = 64;
-const WORD: usize = 256;
-/// How many objects are told of at once.
+/// How many objects are told of at once, and how much of what is no name of one.
 const TOLD: usize = 4096;
+const WRITTEN: usize = 256;
 
 /// What the server offers.
 pub(super) fn capabilities(agent: &str) -> Vec<u8> {
@@ -168,7 +166,7 @@ impl Command {
             Some(Name::ObjectInfo) => {
                 if let Some(id) = line.strip_prefix(b"oid ") {
                     if self.sizes.objects.len() < TOLD {
-                        self.sizes.objects.push(id.get(..WORD).unwrap_or(id).to_vec());
+                        self.sizes.objects.push(id.get(..WRITTEN).unwrap_or(id).to_vec());
                     }
                 } else if line != b"size" {
                     cx.reply(packet::line(&[b"ERR object-info: unexpected line: '", line, b"'"]));
@@ -296,11 +294,5 @@ impl Finished {
     /// What the client says of itself.
     pub(super) fn words(&self) -> &[Vec<u8>] {
         &self.capabilities
-    }
-}
-
-fn keep(words: &mut Vec<Vec<u8>>, word: &[u8]) {
-    if words.len() < WORDS {
-        words.push(word.get(..WORD).unwrap_or(word).to_vec());
     }
 }
