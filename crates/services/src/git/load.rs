@@ -34,9 +34,13 @@ const DEEP: usize = 64;
 /// In words for the operator.
 pub(super) fn read(folder: &Path, host: &str) -> Result<Contents, String> {
     let inner = folder.join(".git");
-    let contents = match [inner.as_path(), folder].into_iter().find(|folder| is_repository(folder)) {
+    let places = [inner.as_path(), folder].into_iter();
+    let contents = match places
+        .filter(|place| *place == folder || is_folder(place))
+        .find(|place| is_repository(place))
+    {
         Some(repository) => read_repository(repository)?,
-        None if inner.exists() => return Err(".git in it is no repository".into()),
+        None if inner.symlink_metadata().is_ok() => return Err(".git in it is no repository".into()),
         None => files::commit(folder, host)?,
     };
     if contents.references.len() > REFERENCES {
@@ -52,7 +56,17 @@ fn is_repository(folder: &Path) -> bool {
     folder.join("HEAD").is_file() && folder.join("objects").is_dir()
 }
 
+/// Whether it is a folder itself, and no symbolic link to one.
+fn is_folder(path: &Path) -> bool {
+    path.symlink_metadata().is_ok_and(|facts| facts.is_dir())
+}
+
 fn read_repository(folder: &Path) -> Result<Contents, String> {
+    for part in ["objects", "refs"] {
+        if !is_folder(&folder.join(part)) {
+            return Err(format!("{part} in it is no folder"));
+        }
+    }
     let config =
         String::from_utf8_lossy(&small(&folder.join("config")).unwrap_or_default()).to_ascii_lowercase();
     let config: String = config.chars().filter(|c| !c.is_whitespace()).collect();
@@ -113,7 +127,7 @@ fn references(folder: &Path, contents: &mut Contents) -> Result<(), String> {
             Some((name.strip_prefix(b" ")?.to_vec(), id))
         })
         .collect();
-    for (path, name) in list(&folder.join("refs"), false).unwrap_or_default() {
+    for (path, name) in list(&folder.join("refs"), false)? {
         let text = small(&path)?;
         let name = [b"refs/", name.as_slice()].concat();
         match (Id::parse(&text), text.trim_ascii().strip_prefix(b"ref: ")) {
