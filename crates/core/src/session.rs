@@ -29,6 +29,10 @@ pub trait Session: Send + 'static {
     /// Acts on one message.
     fn handle(&mut self, message: Self::Message, cx: &mut Cx<'_>) -> Flow;
 
+    /// What was answered has been sent: queues the next piece of an answer that is too large to be held whole. Asked
+    /// again until no reply is queued, before the next message is handled and before the framework hangs up.
+    fn more(&mut self, _cx: &mut Cx<'_>) {}
+
     /// How long silence is tolerated before the next message, where that is less than [`crate::Limits::idle`].
     fn patience(&self) -> Option<Duration> {
         None
@@ -171,6 +175,8 @@ pub trait AnySession: Send {
     fn greet(&mut self, cx: &mut Cx<'_>);
     /// Parses and handles one message, or leaves everything as it was.
     fn step(&mut self, input: &mut Input<'_>, cx: &mut Cx<'_>) -> Result<Flow, Halt>;
+    /// See [`Session::more`].
+    fn more(&mut self, cx: &mut Cx<'_>);
     /// See [`Session::patience`].
     fn patience(&self) -> Option<Duration>;
     /// See [`Session::timeout`].
@@ -191,6 +197,10 @@ impl<S: Session> AnySession for S {
     fn step(&mut self, input: &mut Input<'_>, cx: &mut Cx<'_>) -> Result<Flow, Halt> {
         let message = self.parse(input)?;
         Ok(self.handle(message, cx))
+    }
+
+    fn more(&mut self, cx: &mut Cx<'_>) {
+        Session::more(self, cx);
     }
 
     fn patience(&self) -> Option<Duration> {

@@ -2,6 +2,7 @@
 //! Everything else follows from the registry.
 
 pub mod ftp;
+pub mod git;
 pub mod http;
 pub mod https;
 pub mod mongodb;
@@ -29,5 +30,6 @@ pub static ALL: &[Entry] = &[
     Entry::stream::<mongodb::Mongodb>(),
     Entry::datagrams::<snmp::Snmp>(),
     Entry::datagrams::<ntp::Ntp>(),
+    Entry::stream::<git::Git>(),
     Entry::both::<tcpbanner::TcpBanner>(),
 ];

@@ -164,7 +164,14 @@ pub fn talk(protocol: &dyn AnyProtocol, pieces: &[&[u8]], finish: bool) -> Outco
                         return out;
                     }
                     inbox.drain(..consumed);
+                    let mut answered = !effects.reply.is_empty();
                     absorb(&mut out, effects);
+                    while answered {
+                        let mut effects = Effects::default();
+                        session.more(&mut Cx::new(&peer, now, None, &mut random, &mut effects));
+                        answered = !effects.reply.is_empty();
+                        absorb(&mut out, effects);
+                    }
                     // What a peer sends to a closed socket is answered by a reset, sooner or later.
                     let more = pieces.iter().skip(at.saturating_add(1)).any(|piece| !piece.is_empty());
                     out.ending = ending(flow, more || !inbox.is_empty());

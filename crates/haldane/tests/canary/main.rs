@@ -20,6 +20,7 @@ mod clients_db;
 mod clients_mongodb;
 mod clients_ntp;
 mod clients_snmp;
+mod clients_git;
 mod clients_ssh;
 mod clients_text;
 mod clients_web;

@@ -124,6 +124,7 @@ pub(super) const SERVICES: &[Service] = &[
     Service { name: "ntp", port: 123, ..PLAIN },
     Service { name: "redis", port: 6379, keys: &[key("max_arg_length", Default::Number(30))], ..PLAIN },
     Service { name: "snmp", port: 161, ..PLAIN },
+    Service { name: "git", port: 9418, ..PLAIN },
 ];
 
 /// The keys of `tcpbanner_N`.
@@ -144,7 +145,6 @@ pub(super) const TCP_BANNERS: i64 = 10;
 
 /// Services that the peer has and this version has not, with their keys.
 pub(super) const ABSENT: &[(&str, &[&str])] = &[
-    ("git", &[]),
     ("httpproxy", &["skin", "banner", "skin.list"]),
     ("llmnr", &["query_interval", "query_splay", "hostname"]),
     ("mssql", &["version"]),
