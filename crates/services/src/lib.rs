@@ -3,6 +3,7 @@
 
 pub mod ftp;
 pub mod http;
+pub mod httpproxy;
 pub mod https;
 pub mod mysql;
 pub mod redis;
@@ -20,6 +21,7 @@ pub static ALL: &[Entry] = &[
     Entry::stream::<telnet::Telnet>(),
     Entry::stream::<http::Http>(),
     Entry::stream::<https::Https>(),
+    Entry::stream::<httpproxy::HttpProxy>(),
     Entry::stream::<ssh::Ssh>(),
     Entry::stream::<mysql::Mysql>(),
     Entry::stream::<redis::Redis>(),
