@@ -94,7 +94,8 @@ impl Answer {
 
 /// Our challenge (MS-NLMP, section 2.2.1.2), as a server of that name that is in no domain.
 pub fn challenge(nonce: &[u8; 8], computer: &str) -> Vec<u8> {
-    let computer: String = computer.split('.').next().unwrap_or_default().to_uppercase().chars().take(15).collect();
+    let computer: String =
+        computer.split('.').next().unwrap_or_default().to_uppercase().chars().take(15).collect();
     let name: Vec<u8> = computer.encode_utf16().flat_map(u16::to_le_bytes).collect();
     // MsvAvNbDomainName, MsvAvNbComputerName, MsvAvEOL (section 2.2.2.1).
     let mut facts = Vec::new();
@@ -144,7 +145,10 @@ fn part(bytes: &[u8], at: usize) -> Option<&[u8]> {
 
 fn utf8(bytes: &[u8]) -> Vec<u8> {
     let units = bytes.chunks_exact(2).filter_map(|pair| pair.try_into().ok().map(u16::from_le_bytes));
-    char::decode_utf16(units).map(|c| c.unwrap_or(char::REPLACEMENT_CHARACTER)).collect::<String>().into_bytes()
+    char::decode_utf16(units)
+        .map(|c| c.unwrap_or(char::REPLACEMENT_CHARACTER))
+        .collect::<String>()
+        .into_bytes()
 }
 
 fn hex(bytes: &[u8]) -> String {
@@ -179,22 +183,29 @@ mod tests {
     fn the_answer_s_names_and_proofs_are_read_and_make_a_crackable_line() {
         // The example of MS-NLMP, section 4.2.4 (version 2), cut short behind the proof.
         let (lm, nt) = ([0x86; 24], [[0x68; 16], [1; 16]].concat());
-        let read = Message::read(&answer(UNICODE, [&lm, &nt, &wide("Domain"), &wide("Jürgen"), &wide("COMPUTER")]));
+        let read =
+            Message::read(&answer(UNICODE, [&lm, &nt, &wide("Domain"), &wide("Jürgen"), &wide("COMPUTER")]));
         let Some(Message::Authenticate(answer)) = read else { panic!("{read:?}") };
         assert_eq!((answer.user.as_slice(), answer.domain.as_slice()), ("Jürgen".as_bytes(), &b"Domain"[..]));
         assert_eq!(answer.workstation, b"COMPUTER");
         let line = answer.crackable(&[0xab; 8]).unwrap();
-        assert_eq!(line, format!("Jürgen::Domain:{}:{}:{}", "ab".repeat(8), "68".repeat(16), "01".repeat(16)));
+        assert_eq!(
+            line,
+            format!("Jürgen::Domain:{}:{}:{}", "ab".repeat(8), "68".repeat(16), "01".repeat(16))
+        );
     }
 
     #[test]
     fn an_old_answer_is_crackable_too_and_an_anonymous_one_is_not() {
-        let Some(Message::Authenticate(old)) = Message::read(&answer(0, [&[1; 24], &[2; 24], b"D", b"eve", b"W"])) else {
+        let Some(Message::Authenticate(old)) =
+            Message::read(&answer(0, [&[1; 24], &[2; 24], b"D", b"eve", b"W"]))
+        else {
             panic!()
         };
         let line = old.crackable(&[3; 8]).unwrap();
         assert_eq!(line, format!("eve::D:{}:{}:{}", "01".repeat(24), "02".repeat(24), "03".repeat(8)));
-        let Some(Message::Authenticate(nobody)) = Message::read(&answer(UNICODE, [&[0], b"", b"", b"", b""])) else {
+        let Some(Message::Authenticate(nobody)) = Message::read(&answer(UNICODE, [&[0], b"", b"", b"", b""]))
+        else {
             panic!()
         };
         assert_eq!(nobody.crackable(&[3; 8]), None);

@@ -57,20 +57,23 @@ pub(super) struct Exchange {
     why: Option<&'static str>,
     login: Option<Login>,
     body: Vec<u8>,
-    size: u64,
     reported: bool,
 }
 
 impl Exchange {
     /// `why`: what is wrong with it, if it is malformed. `nonce`: the NTLM challenge of this connection.
-    pub(super) fn new(head: Head, uri: Option<Uri>, why: Option<&'static str>, nonce: Option<&[u8; 8]>) -> Self {
+    pub(super) fn new(
+        head: Head,
+        uri: Option<Uri>,
+        why: Option<&'static str>,
+        nonce: Option<&[u8; 8]>,
+    ) -> Self {
         let login = credentials(&head, nonce);
-        Self { head, uri, why, login, body: Vec::new(), size: 0, reported: false }
+        Self { head, uri, why, login, body: Vec::new(), reported: false }
     }
 
     /// Takes a piece of the body. Returns whether that is all of it that is kept, and not reported yet.
     pub(super) fn take(&mut self, data: &[u8]) -> bool {
-        self.size = self.size.saturating_add(u64::try_from(data.len()).unwrap_or(u64::MAX));
         let room = Untrusted::MAX.saturating_sub(self.body.len());
         self.body.extend_from_slice(data.get(..room).unwrap_or(data));
         self.body.len() >= Untrusted::MAX && !self.reported
@@ -103,7 +106,9 @@ impl Exchange {
             own => own,
         };
         let mut seen = self.facts(Sighting::of(kind).severity(severity));
-        for (key, value) in [("inside", inside), ("exploit", exploit), ("why", self.why), ("probe", self.probe())] {
+        for (key, value) in
+            [("inside", inside), ("exploit", exploit), ("why", self.why), ("probe", self.probe())]
+        {
             if let Some(value) = value {
                 seen = seen.with(key, value);
             }
@@ -124,7 +129,8 @@ impl Exchange {
             }
             None => Login::new("uri").user(userinfo),
         });
-        let of_field = || self.head.field("Authorization").and_then(|value| login::of_value(value, &self.head.method));
+        let of_field =
+            || self.head.field("Authorization").and_then(|value| login::of_value(value, &self.head.method));
         of_uri.or_else(of_field).or_else(|| login::of_content(&self.head, &self.body))
     }
 
@@ -141,7 +147,7 @@ impl Exchange {
             b"PRI" => Some("http/2"),
             _ if path.starts_with(b"/nice%20ports%2C/Tri%6Eity") => Some("nmap"),
             _ if path.starts_with(b"/") && self.uri.is_none() => Some("web server asked for"),
-            _ => None,
+            _ => exploit::known_probe(&self.head, &self.body),
         }
     }
 
@@ -172,14 +178,18 @@ impl Exchange {
         if !lines.is_empty() {
             seen = seen.with("headers", Value::List(lines));
         }
-        if self.size > 0 {
-            seen = seen.with("body", self.body.as_slice()).with("body_size", self.size);
+        if !self.body.is_empty() {
+            seen = seen.with("body", self.body.as_slice());
+        }
+        if self.body.len() >= Untrusted::MAX {
+            seen = seen.with("cut", true);
         }
         let workstation = ntlm_message(head).and_then(|message| match message {
             ntlm::Message::Negotiate { domain, workstation } => Some((domain, workstation)),
             ntlm::Message::Authenticate(answer) => Some((Vec::new(), answer.workstation)),
         });
-        for (key, value) in workstation.into_iter().flat_map(|(domain, name)| [("domain", domain), ("workstation", name)])
+        for (key, value) in
+            workstation.into_iter().flat_map(|(domain, name)| [("domain", domain), ("workstation", name)])
         {
             if !value.is_empty() {
                 seen = seen.with(key, value);
@@ -197,7 +207,8 @@ fn credentials(head: &Head, nonce: Option<&[u8; 8]>) -> Option<Login> {
         Some(ntlm::Message::Authenticate(answer)) => Some(ntlm_login(&answer, nonce)),
         None => login::of_value(value, &head.method).filter(|login| {
             // A scheme without anything behind it gives nothing away.
-            login.username.is_some() || !matches!(&login.secret, Some(Secret::Token(token)) if token.is_empty())
+            login.username.is_some()
+                || !matches!(&login.secret, Some(Secret::Token(token)) if token.is_empty())
         }),
     }
 }
@@ -205,10 +216,14 @@ fn credentials(head: &Head, nonce: Option<&[u8; 8]>) -> Option<Login> {
 /// The message of NTLM in the field, alone or within what SPNEGO puts around it (RFC 4559).
 pub(super) fn ntlm_message(head: &Head) -> Option<ntlm::Message> {
     let value = head.field("Proxy-Authorization")?;
-    let end = value.iter().position(u8::is_ascii_whitespace)?;
+    let end = value.iter().position(u8::is_ascii_whitespace).unwrap_or(value.len());
     let (scheme, token) = value.split_at_checked(end)?;
     if !scheme.eq_ignore_ascii_case(b"NTLM") && !scheme.eq_ignore_ascii_case(b"Negotiate") {
         return None;
+    }
+    if token.is_empty() && scheme.eq_ignore_ascii_case(b"NTLM") {
+        // Asks for a challenge without a word.
+        return Some(ntlm::Message::Negotiate { domain: Vec::new(), workstation: Vec::new() });
     }
     let token = BASE64_STANDARD.decode(token.trim_ascii()).ok()?;
     let start = token.windows(ntlm::SIGNATURE.len()).position(|window| window == ntlm::SIGNATURE)?;

@@ -16,8 +16,12 @@ impl Server {
                 "The ISA Server requires authorization to fulfill the request. Access to the Web Proxy service is denied.",
                 12209,
             ),
-            Fault::Unreadable(_) | Fault::InvalidRequest(_) => ("400 Bad Request", "The data is invalid.", 13),
-            Fault::UnsupportedVersion => ("505 HTTP Version Not Supported", "The HTTP version is not supported.", 12152),
+            Fault::Unreadable(_) | Fault::InvalidRequest(_) => {
+                ("400 Bad Request", "The data is invalid.", 13)
+            }
+            Fault::UnsupportedVersion => {
+                ("505 HTTP Version Not Supported", "The HTTP version is not supported.", 12152)
+            }
             Fault::InvalidUrl | Fault::UnsupportedRequest => (
                 "502 Proxy Error",
                 "The Uniform Resource Locator (URL) does not use a recognized protocol. Either the protocol is not \
@@ -38,7 +42,8 @@ impl Server {
         };
         let page = page(status, reason, code, &self.name);
         let connection = if question.keep { "Keep-Alive" } else { "close" };
-        let mut head = format!("HTTP/1.1 {status} ( {reason}  )\r\nVia: 1.1 {}\r\n", self.name.to_uppercase());
+        let mut head =
+            format!("HTTP/1.1 {status} ( {reason}  )\r\nVia: 1.1 {}\r\n", self.name.to_uppercase());
         if let Fault::AuthenticationRequired(challenges) = fault {
             for challenge in challenges {
                 head.push_str(&format!("Proxy-Authenticate: {challenge}\r\n"));

@@ -11,10 +11,11 @@
 //! says on a machine without a way out. The cache manager and PURGE are denied.
 //!
 //! Protocol: RFC 9110 to 9112, RFC 7617 (Basic), RFC 7616 (Digest), RFC 4559 (NTLM). What squid tolerates, and its
-//! order of checks, was found by asking 5.7. Read `request` and `uri` for the grammar, `squid` and `isa` for the words.
+//! order of checks, was found by asking 5.7. Read `request` and `uri` for the grammar, `squid` and `isa` for the words, `page` for squid's pages.
 
 mod evidence;
 mod isa;
+mod page;
 mod request;
 mod session;
 mod squid;
@@ -43,11 +44,15 @@ pub static REQUEST: Kind =
 pub static CONNECT: Kind =
     Kind::new(31001, "httpproxy.connect", Class::Access, Severity::Low, "Tunnel through the web proxy");
 /// A request that names no target.
-pub static PROBE: Kind =
-    Kind::new(31002, "httpproxy.probe", Class::Probe, Severity::Low, "Web proxy probed");
+pub static PROBE: Kind = Kind::new(31002, "httpproxy.probe", Class::Probe, Severity::Low, "Web proxy probed");
 /// A request that breaks the grammar, or breaks off.
-pub static MALFORMED: Kind =
-    Kind::new(31003, "httpproxy.malformed", Class::Probe, Severity::Low, "Malformed request to the web proxy");
+pub static MALFORMED: Kind = Kind::new(
+    31003,
+    "httpproxy.malformed",
+    Class::Probe,
+    Severity::Low,
+    "Malformed request to the web proxy",
+);
 
 /// A proxy as configured; shared by its connections.
 #[derive(Debug)]
@@ -76,8 +81,12 @@ enum Scheme {
 }
 
 impl Scheme {
-    const ALL: [(&'static str, Self); 4] =
-        [("negotiate", Self::Negotiate), ("ntlm", Self::Ntlm), ("digest", Self::Digest), ("basic", Self::Basic)];
+    const ALL: [(&'static str, Self); 4] = [
+        ("negotiate", Self::Negotiate),
+        ("ntlm", Self::Ntlm),
+        ("digest", Self::Digest),
+        ("basic", Self::Basic),
+    ];
 }
 
 /// The service.
@@ -132,7 +141,8 @@ impl Protocol for HttpProxy {
         let about = "How clients may log in: \"basic\", \"digest\", \"ntlm\" and \"negotiate\", offered in this order. \
                      Empty, or \"none\": not at all, the proxy is open.";
         let words = section.list("auth", &["basic"], about);
-        let known = |word: &String| Scheme::ALL.iter().find(|(name, _)| name == word).map(|(_, scheme)| *scheme);
+        let known =
+            |word: &String| Scheme::ALL.iter().find(|(name, _)| name == word).map(|(_, scheme)| *scheme);
         let schemes: Vec<Scheme> = words.iter().filter_map(known).collect();
         if schemes.len() != words.len() && words != ["none"] {
             section.invalid("auth", "expected a list of \"basic\", \"digest\", \"ntlm\" and \"negotiate\"");

@@ -193,10 +193,17 @@ mod tests {
 
     #[test]
     fn what_is_no_request_line_is_refused() {
-        for bad in ["SSH-2.0-x\r\n", "GET\r\n", "HELP\r\n", " GET a HTTP/1.1\r\n", "G{T a HTTP/1.1\r\n", "\0\0\r\n"] {
+        for bad in
+            ["SSH-2.0-x\r\n", "GET\r\n", "HELP\r\n", " GET a HTTP/1.1\r\n", "G{T a HTTP/1.1\r\n", "\0\0\r\n"]
+        {
             assert_eq!(read(bad), Err(Bad::Protocol), "{bad}");
         }
-        for bad in ["POST http://a/\r\n", "OPTIONS / RTSP/1.0\r\n", "POST http://a/HTTP/1.1\r\n", "GET \u{1} HTTP/1.1\r\n"] {
+        for bad in [
+            "POST http://a/\r\n",
+            "OPTIONS / RTSP/1.0\r\n",
+            "POST http://a/HTTP/1.1\r\n",
+            "GET \u{1} HTTP/1.1\r\n",
+        ] {
             assert_eq!(read(bad), Err(Bad::Protocol), "{bad}");
         }
         assert_eq!(read(&format!("{} a HTTP/1.1\r\n", "M".repeat(33))), Err(Bad::Protocol));
@@ -207,7 +214,9 @@ mod tests {
     fn fields_need_a_name_without_blanks_and_a_colon() {
         let names = |block: &str| {
             let fields = fields(block.as_bytes())?;
-            Some(fields.iter().map(|field| String::from_utf8(field.line.clone()).unwrap()).collect::<Vec<_>>())
+            Some(
+                fields.iter().map(|field| String::from_utf8(field.line.clone()).unwrap()).collect::<Vec<_>>(),
+            )
         };
         assert_eq!(names(" x: y\r\nA: b\r\n\t c\r\nD:e\n\r\n"), Some(vec!["A: b c".into(), "D:e".into()]));
         assert_eq!(names("\r\n"), Some(vec![]));

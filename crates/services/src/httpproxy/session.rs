@@ -4,10 +4,10 @@
 
 use std::{mem, sync::Arc, time::Duration};
 
-use haldane_core::{Cx, Flow, Halt, Input, Session, Timeout, Untrusted};
+use haldane_core::{Cx, Flow, Halt, Input, Session, Sighting, Timeout, Untrusted};
 
 use super::{
-    Server, Skin,
+    MALFORMED, Server, Skin,
     evidence::{Exchange, ntlm_message},
     request::{self, Bad, MOST, RequestLine},
     squid::{Fault, Question},
@@ -28,8 +28,10 @@ const PIECE: usize = 4096;
 pub struct Connection {
     server: Arc<Server>,
     state: State,
-    /// Requests were served, or empty lines skipped.
+    /// Whether a request was served.
     served: bool,
+    /// Whether empty lines were skipped.
+    blank: bool,
     /// The NTLM challenge that was sent last.
     nonce: Option<Box<[u8; 8]>>,
 }
@@ -57,7 +59,7 @@ enum Part {
 
 impl Connection {
     pub(super) fn new(server: Arc<Server>) -> Self {
-        Self { server, state: State::Line(Vec::new()), served: false, nonce: None }
+        Self { server, state: State::Line(Vec::new()), served: false, blank: false, nonce: None }
     }
 
     fn head(&mut self, piece: &[u8], cx: &mut Cx<'_>) -> Flow {
@@ -70,6 +72,7 @@ impl Connection {
                     return self.endless_line(&text, cx);
                 }
                 if matches!(text.as_slice(), b"\n" | b"\r\n") {
+                    self.blank = true;
                     return Flow::Continue;
                 }
                 if !whole {
@@ -118,13 +121,17 @@ impl Connection {
         let fields = if matches!(bad, Bad::Header | Bad::Field) { text } else { b"" };
         // What can be read of the fields may hold credentials.
         let readable = fields.split_inclusive(|byte| *byte == b'\n').filter_map(request::fields).flatten();
-        let head = line.with(readable.collect());
+        let mut head = line.with(readable.collect());
+        if head.target.is_empty() {
+            // The first word of another protocol is no method.
+            head.method.clear();
+        }
         let url = match bad {
             Bad::Protocol | Bad::Target => b"error:invalid-request".to_vec(),
             Bad::Line | Bad::Header => b"error:request-too-large".to_vec(),
-            Bad::Field => uri.as_ref().map(Uri::shown).unwrap_or_default(),
+            Bad::Field => uri.as_ref().map(Uri::whole).unwrap_or_default(),
         };
-        let question = Question { head: None, method: &method, url: &url, keep: false };
+        let question = Question { read: None, method: &method, url: &url, keep: false };
         let reply = self.server.answer(&Fault::Unreadable(bad), &question, cx);
         let mut exchange = Exchange::new(head, uri, Some(bad.why()), self.nonce.as_deref());
         if let Some(seen) = exchange.seen() {
@@ -171,13 +178,21 @@ impl Connection {
                 return self.refuse_known(&fault, head, uri, head_of_page, cx);
             }
         };
+        let open = self.server.schemes.is_empty();
+        if let (b"TRACE", Some(b"0"), true, Skin::Squid(release)) =
+            (head.method.as_slice(), head.field("Max-Forwards"), open, &self.server.skin)
+        {
+            let reply = self.server.trace(release, &head, &uri, persistent, cx);
+            let flow = self.last(reply, Exchange::new(head, Some(uri), None, None), cx);
+            return if persistent { Flow::Continue } else { flow };
+        }
         let fault = self.server.judge(&head, &uri);
         let tunnel = head.method == b"CONNECT";
         let failed = !matches!(fault, Fault::AuthenticationRequired(_) | Fault::AccessDenied);
         let keep = persistent && !(tunnel && failed);
         let fault = self.challenge(fault, &head, cx);
         let (url, method) = (uri.shown(), head.method.clone());
-        let question = Question { head: Some(&head), method: &method, url: &url, keep };
+        let question = Question { read: Some((&head, &uri)), method: &method, url: &url, keep };
         let reply = self.server.answer(&fault, &question, cx);
         let mut exchange = Box::new(Exchange::new(head, Some(uri), None, self.nonce.as_deref()));
         cx.reply(reply);
@@ -209,15 +224,19 @@ impl Connection {
         let why = matches!(fault, Fault::UnsupportedVersion).then_some("unsupported version");
         let method = head.method.clone();
         let url = head.target.clone();
-        let question = Question { head: None, method: &method, url: &url, keep: false };
+        let question = Question { read: None, method: &method, url: &url, keep: false };
         let reply = self.server.answer(fault, &question, cx);
         self.last(reply, Exchange::new(head, uri, why, self.nonce.as_deref()), cx)
     }
 
     fn refuse_known(&mut self, fault: &Fault, head: Head, uri: Uri, shown: bool, cx: &mut Cx<'_>) -> Flow {
-        let (method, url) = (head.method.clone(), uri.shown());
+        let (method, mut url) = (head.method.clone(), uri.shown());
+        if uri.host.is_empty() && head.field("Host").is_some() {
+            // squid takes the field for the host of `*`, then finds that it has none.
+            url = b"http://:80*".to_vec();
+        }
         let why = shown.then_some("unusable length or expectation");
-        let question = Question { head: Some(&head), method: &method, url: &url, keep: false };
+        let question = Question { read: Some((&head, &uri)), method: &method, url: &url, keep: false };
         let reply = self.server.answer(fault, &question, cx);
         self.last(reply, Exchange::new(head, Some(uri), why, self.nonce.as_deref()), cx)
     }
@@ -230,7 +249,9 @@ impl Connection {
     }
 
     fn piece(&mut self, piece: Piece, cx: &mut Cx<'_>) -> Flow {
-        let State::Body(mut exchange, framing, close) = mem::replace(&mut self.state, State::Line(Vec::new())) else {
+        let State::Body(mut exchange, framing, close) =
+            mem::replace(&mut self.state, State::Line(Vec::new()))
+        else {
             return Flow::Close;
         };
         let next = match piece {
@@ -270,7 +291,8 @@ fn body_of(head: &Head, uri: &Uri) -> Result<Framing, Fault> {
         return Err(Fault::InvalidRequest(417));
     }
     let coding = head.field("Transfer-Encoding");
-    let known = |coding: &&[u8]| coding.eq_ignore_ascii_case(b"chunked") || coding.eq_ignore_ascii_case(b"identity");
+    let known =
+        |coding: &&[u8]| coding.eq_ignore_ascii_case(b"chunked") || coding.eq_ignore_ascii_case(b"identity");
     let chunked = coding.is_some_and(|coding| coding.eq_ignore_ascii_case(b"chunked"));
     let for_us = head.method == b"OPTIONS" && head.field("Max-Forwards") == Some(b"0");
     if !uri.supports(head) || for_us || coding.is_some_and(|coding| !known(&coding)) {
@@ -283,7 +305,8 @@ fn body_of(head: &Head, uri: &Uri) -> Result<Framing, Fault> {
     let values = head.all("Content-Length").flat_map(|value| value.split(|byte| *byte == b','));
     for value in values.map(<[u8]>::trim_ascii) {
         let digits = !value.is_empty() && value.iter().all(u8::is_ascii_digit);
-        let number = std::str::from_utf8(value).ok().filter(|_| digits).and_then(|text| text.parse::<i64>().ok());
+        let number =
+            std::str::from_utf8(value).ok().filter(|_| digits).and_then(|text| text.parse::<i64>().ok());
         match number {
             Some(number) if length.is_none_or(|length| length == number) => length = Some(number),
             _ => return Err(Fault::InvalidRequest(411)),
@@ -335,7 +358,12 @@ impl Session for Connection {
             Exchange::new(line.with(readable.collect()), uri, Some("unfinished header"), nonce.as_deref())
         };
         let (mut exchange, text) = match mem::replace(&mut self.state, State::Line(Vec::new())) {
-            State::Line(text) if text.is_empty() => return,
+            State::Line(text) if text.is_empty() => {
+                if self.blank && !self.served {
+                    cx.report(Sighting::of(&MALFORMED).with("why", "nothing but empty lines"));
+                }
+                return;
+            }
             State::Line(text) => {
                 let (Ok(line) | Err((_, line))) = RequestLine::read(&text);
                 (unfinished(line, b""), text)

@@ -22,7 +22,7 @@ const SCHEMES: &[(&str, u16)] = &[
 /// What a target names.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Uri {
-    /// As in `http`; `https` for CONNECT; empty where the target is `*`.
+    /// As in `http`; `https` for CONNECT, too; empty where the target is `*`.
     pub(super) scheme: &'static str,
     /// `user:password`.
     pub(super) userinfo: Option<Vec<u8>>,
@@ -52,7 +52,8 @@ impl Uri {
         let (scheme, usual) =
             SCHEMES.iter().find(|(name, _)| word.eq_ignore_ascii_case(name.as_bytes())).copied()?;
         let rest = rest.strip_prefix(b"://")?;
-        let end = rest.iter().position(|byte| matches!(byte, b'/' | b'?' | b'#') || byte.is_ascii_whitespace());
+        let end =
+            rest.iter().position(|byte| matches!(byte, b'/' | b'?' | b'#') || byte.is_ascii_whitespace());
         let (authority, path) = rest.split_at_checked(end.unwrap_or(rest.len()))?;
         let at = authority.iter().rposition(|byte| *byte == b'@');
         let userinfo = at.and_then(|at| authority.get(..at)).map(<[u8]>::to_vec);
@@ -100,31 +101,48 @@ impl Uri {
 
     /// As error pages show it: no query, no usual port.
     pub(super) fn shown(&self) -> Vec<u8> {
+        let mut text = self.whole();
+        if let Some(mark) = text.iter().position(|byte| *byte == b'?') {
+            text.truncate(mark.saturating_add(1));
+        }
+        text
+    }
+
+    /// The same with its query.
+    pub(super) fn whole(&self) -> Vec<u8> {
+        if self.tunnel {
+            return match self.port {
+                443 => [b"https://", self.place().as_slice(), b"/*"].concat(),
+                _ => self.place(),
+            };
+        }
+        let scheme = if self.scheme.is_empty() { "http" } else { self.scheme };
+        let user = self.userinfo.as_deref().filter(|_| scheme == "ftp");
+        let user = user.map(|user| [user, b"@"].concat()).unwrap_or_default();
+        [scheme.as_bytes(), b"://", &user, &self.place(), &self.path].concat()
+    }
+
+    /// The host, with the port unless that is the usual one.
+    pub(super) fn place(&self) -> Vec<u8> {
         let host = match self.address() {
             Some(IpAddr::V6(_)) => [b"[", self.host.as_slice(), b"]"].concat(),
             _ => self.host.clone(),
         };
-        if self.tunnel {
-            return match self.port {
-                443 => [b"https://", host.as_slice(), b"/*"].concat(),
-                port => [host.as_slice(), format!(":{port}").as_bytes()].concat(),
-            };
-        }
-        if self.scheme.is_empty() {
-            return [b"http://", self.path.as_slice()].concat();
-        }
-        let user = self.userinfo.as_deref().filter(|_| self.scheme == "ftp");
-        let user = user.map(|user| [user, b"@"].concat()).unwrap_or_default();
         let usual = SCHEMES.iter().any(|(name, port)| *name == self.scheme && *port == self.port);
-        let port = if usual { String::new() } else { format!(":{}", self.port) };
-        let query = self.path.iter().position(|byte| *byte == b'?').map(|mark| mark.saturating_add(1));
-        let path = self.path.get(..query.unwrap_or(self.path.len())).unwrap_or_default();
-        [format!("{}://", self.scheme).as_bytes(), &user, &host, port.as_bytes(), path].concat()
+        match usual || self.scheme.is_empty() {
+            true => host,
+            false => [host.as_slice(), format!(":{}", self.port).as_bytes()].concat(),
+        }
     }
 
     /// The host, if it is an address.
     pub(super) fn address(&self) -> Option<IpAddr> {
         std::str::from_utf8(&self.host).ok()?.parse().ok()
+    }
+
+    /// The scheme as the request had it: CONNECT has none.
+    pub(super) fn written_scheme(&self) -> &'static str {
+        if self.tunnel { "" } else { self.scheme }
     }
 
     /// The path with its query.
@@ -174,8 +192,12 @@ fn private(address: Ipv6Addr) -> Option<&'static str> {
     }
 }
 
+/// Longest host (SQUIDHOSTNAMELEN - 1); what is longer is cut.
+const HOST: usize = 255;
+
 /// In lower case, without dots at its end. `None` where squid refuses it.
 fn valid_host(host: &[u8]) -> Option<Vec<u8>> {
+    let host = host.get(..HOST).unwrap_or(host);
     let end = host.iter().rposition(|byte| *byte != b'.').map_or(0, |last| last.saturating_add(1));
     let host = host.get(..end)?.to_ascii_lowercase();
     let refused = host.is_empty() || host.starts_with(b".") || host.windows(2).any(|pair| pair == b"..");
@@ -247,8 +269,21 @@ mod tests {
     #[test]
     fn targets_that_squid_calls_invalid_are() {
         for target in [
-            "/", "a", "*", "http:/a", "http://", "http:///x", "gopher://a/", "urn:foo", "http://a:/", "http://a:0/",
-            "http://a:abc/", "http://a:65536/", "http://a..b/", "http://.a/", "http://[::1]:/",
+            "/",
+            "a",
+            "*",
+            "http:/a",
+            "http://",
+            "http:///x",
+            "gopher://a/",
+            "urn:foo",
+            "http://a:/",
+            "http://a:0/",
+            "http://a:abc/",
+            "http://a:65536/",
+            "http://a..b/",
+            "http://.a/",
+            "http://[::1]:/",
         ] {
             assert_eq!(shown("GET", target), None, "{target}");
         }
