@@ -167,7 +167,7 @@ mod tests {
             head.extend([size.to_le_bytes(), size.to_le_bytes()].concat());
             head.extend(at.to_le_bytes());
             payload.extend_from_slice(text);
-            at += u32::from(size);
+            at = at.saturating_add(u32::from(size));
         }
         head.extend([0; 8]);
         head.extend(flags.to_le_bytes());

@@ -123,7 +123,7 @@ fn a_digest_answer_gives_a_honey_credential_away() {
         proxy("auth = \"digest\"\nhoneycreds = [{ username = \"eve\", password = \"hunter2\" }]");
     curl(port, &["--proxy-digest", "-U", "eve:hunter2", "http://example.com/"]);
     let login = canary.event("login", |event| event["kind"] == "httpproxy.login");
-    assert_eq!((&login["honeycred"], &login["severity"]), (&"yes".into(), &"critical".into()), "{login}");
+    assert_eq!((&login["honeycred"], &login["severity"]), (&true.into(), &"critical".into()), "{login}");
 }
 
 #[test]

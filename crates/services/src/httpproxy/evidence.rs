@@ -184,9 +184,9 @@ impl Exchange {
         if self.body.len() >= Untrusted::MAX {
             seen = seen.with("cut", true);
         }
-        let workstation = ntlm_message(head).and_then(|message| match message {
-            ntlm::Message::Negotiate { domain, workstation } => Some((domain, workstation)),
-            ntlm::Message::Authenticate(answer) => Some((Vec::new(), answer.workstation)),
+        let workstation = ntlm_message(head).map(|message| match message {
+            ntlm::Message::Negotiate { domain, workstation } => (domain, workstation),
+            ntlm::Message::Authenticate(answer) => (Vec::new(), answer.workstation),
         });
         for (key, value) in
             workstation.into_iter().flat_map(|(domain, name)| [("domain", domain), ("workstation", name)])
