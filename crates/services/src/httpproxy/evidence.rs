@@ -53,6 +53,7 @@ const PORTS: &[(u16, &str)] = &[
 #[derive(Debug)]
 pub(super) struct Exchange {
     head: Head,
+    odd_method: Option<Box<[u8]>>,
     uri: Option<Uri>,
     why: Option<&'static str>,
     login: Option<Login>,
@@ -61,15 +62,17 @@ pub(super) struct Exchange {
 }
 
 impl Exchange {
-    /// `why`: what is wrong with it, if it is malformed. `nonce`: the NTLM challenge of this connection.
+    /// `odd_method`: the method as it came, if otherwise. `why`: what is wrong with it, if it is malformed. `nonce`: the
+    /// NTLM challenge of this connection.
     pub(super) fn new(
         head: Head,
+        odd_method: Option<Box<[u8]>>,
         uri: Option<Uri>,
         why: Option<&'static str>,
         nonce: Option<&[u8; 8]>,
     ) -> Self {
         let login = credentials(&head, nonce);
-        Self { head, uri, why, login, body: Vec::new(), reported: false }
+        Self { head, odd_method, uri, why, login, body: Vec::new(), reported: false }
     }
 
     /// Takes a piece of the body. Returns whether that is all of it that is kept, and not reported yet.
@@ -153,10 +156,11 @@ impl Exchange {
 
     fn facts(&self, mut seen: Sighting) -> Sighting {
         let head = &self.head;
-        let text = [("method", &head.method), ("target", &head.target), ("version", &head.protocol)];
+        let method = self.odd_method.as_deref().unwrap_or(&head.method);
+        let text = [("method", method), ("target", &head.target), ("version", &head.protocol)];
         for (key, value) in text {
             if !value.is_empty() {
-                seen = seen.with(key, value.as_slice());
+                seen = seen.with(key, value);
             }
         }
         if let Some(uri) = self.uri.as_ref().filter(|uri| !uri.host.is_empty()) {

@@ -8,6 +8,9 @@ pub(super) const MOST: usize = 64 * 1024;
 /// Longest method.
 const METHOD: usize = 32;
 
+/// Methods that are the same in lower case.
+const METHODS: &[&str] = &["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PURGE"];
+
 /// What is wrong with a head.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Bad {
@@ -39,8 +42,10 @@ impl Bad {
 /// A request line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct RequestLine {
-    /// As in `GET`.
+    /// As in `GET`; those that squid knows in upper case.
     pub(super) method: Vec<u8>,
+    /// As it came, if that was otherwise.
+    pub(super) odd_method: Option<Vec<u8>>,
     /// As it came, blanks and all.
     pub(super) target: Vec<u8>,
     /// Major and minor; 0 and 0 if either has several digits, 0 and 9 if none is given.
@@ -58,12 +63,23 @@ impl RequestLine {
         let line = line.strip_suffix(b"\n").unwrap_or(line);
         let end = line.iter().position(|byte| !token(*byte)).unwrap_or(line.len());
         let (method, rest) = line.split_at_checked(end).unwrap_or_default();
-        let mut read = Self { method: Vec::new(), target: Vec::new(), version: (1, 0), protocol: Vec::new() };
-        let text = trim_start(rest);
-        if method.is_empty() || method.len() > METHOD || text.len() == rest.len() {
+        let mut read = Self {
+            method: Vec::new(),
+            odd_method: None,
+            target: Vec::new(),
+            version: (1, 0),
+            protocol: Vec::new(),
+        };
+        if method.is_empty() || method.len() > METHOD {
             return Err((Bad::Protocol, read));
         }
-        read.method = method.to_vec();
+        let known = METHODS.iter().find(|known| known.as_bytes().eq_ignore_ascii_case(method));
+        read.method = known.map_or(method, |known| known.as_bytes()).to_vec();
+        read.odd_method = (read.method != method).then(|| method.to_vec());
+        let text = trim_start(rest);
+        if text.len() == rest.len() {
+            return Err((Bad::Protocol, read));
+        }
         let cr = text.iter().rposition(|byte| *byte != b'\r').map_or(0, |last| last.saturating_add(1));
         let text = text.get(..cr).unwrap_or_default();
         let (rest, protocol, version) = match version_at_end(text) {
@@ -71,7 +87,7 @@ impl RequestLine {
                 let (rest, protocol) = text.split_at_checked(at).unwrap_or_default();
                 (rest, protocol, version)
             }
-            None if method == b"GET" => (text, &b""[..], (0, 9)),
+            None if read.method == b"GET" => (text, &b""[..], (0, 9)),
             None => {
                 read.target = text.to_vec();
                 return Err((Bad::Protocol, read));
@@ -164,7 +180,7 @@ pub(super) fn fields(block: &[u8]) -> Option<Vec<Field>> {
     }
     let read = lines.into_iter().map(|line| {
         let field = Field::read(line)?;
-        (!field.name().iter().any(u8::is_ascii_whitespace)).then_some(field)
+        field.name().iter().copied().all(token).then_some(field)
     });
     read.collect()
 }

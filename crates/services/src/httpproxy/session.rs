@@ -32,6 +32,8 @@ pub struct Connection {
     served: bool,
     /// Whether empty lines were skipped.
     blank: bool,
+    /// The method of the request being read as it came, if that was odd.
+    odd_method: Option<Box<[u8]>>,
     /// The NTLM challenge that was sent last.
     nonce: Option<Box<[u8; 8]>>,
 }
@@ -59,7 +61,14 @@ enum Part {
 
 impl Connection {
     pub(super) fn new(server: Arc<Server>) -> Self {
-        Self { server, state: State::Line(Vec::new()), served: false, blank: false, nonce: None }
+        Self {
+            server,
+            state: State::Line(Vec::new()),
+            served: false,
+            blank: false,
+            odd_method: None,
+            nonce: None,
+        }
     }
 
     fn head(&mut self, piece: &[u8], cx: &mut Cx<'_>) -> Flow {
@@ -79,7 +88,7 @@ impl Connection {
                     self.state = State::Line(text);
                     return Flow::Continue;
                 }
-                match RequestLine::read(&text) {
+                match self.read(&text) {
                     Ok(line) if line.has_header() => {
                         self.state = State::Fields(Box::new(line), Vec::new(), text.len());
                         Flow::Continue
@@ -107,9 +116,24 @@ impl Connection {
         }
     }
 
+    /// Reads a request line, and remembers what of it is odd.
+    fn read(&mut self, text: &[u8]) -> Result<RequestLine, (Bad, RequestLine)> {
+        let mut read = RequestLine::read(text);
+        let (Ok(line) | Err((_, line))) = &mut read;
+        self.odd_method = line.odd_method.take().map(Vec::into_boxed_slice);
+        read
+    }
+
+    /// What there was when the client left.
+    fn unfinished(&mut self, line: RequestLine, block: &[u8]) -> Exchange {
+        let uri = Uri::read(&line.method, &line.target);
+        let readable = block.split_inclusive(|byte| *byte == b'\n').filter_map(request::fields).flatten();
+        self.exchange(line.with(readable.collect()), uri, Some("unfinished header"))
+    }
+
     /// A request line that does not end: squid blames the method, if that is none, else the target.
     fn endless_line(&mut self, text: &[u8], cx: &mut Cx<'_>) -> Flow {
-        match RequestLine::read(text) {
+        match self.read(text) {
             Err((_, read)) if read.method.is_empty() => self.unreadable(Bad::Protocol, read, text, cx),
             Ok(read) | Err((_, read)) => self.unreadable(Bad::Line, read, text, cx),
         }
@@ -121,19 +145,19 @@ impl Connection {
         let fields = if matches!(bad, Bad::Header | Bad::Field) { text } else { b"" };
         // What can be read of the fields may hold credentials.
         let readable = fields.split_inclusive(|byte| *byte == b'\n').filter_map(request::fields).flatten();
+        let url = match bad {
+            Bad::Protocol | Bad::Target => b"error:invalid-request".to_vec(),
+            Bad::Line | Bad::Header => b"error:request-too-large".to_vec(),
+            Bad::Field => line.target.clone(),
+        };
         let mut head = line.with(readable.collect());
         if head.target.is_empty() {
             // The first word of another protocol is no method.
             head.method.clear();
         }
-        let url = match bad {
-            Bad::Protocol | Bad::Target => b"error:invalid-request".to_vec(),
-            Bad::Line | Bad::Header => b"error:request-too-large".to_vec(),
-            Bad::Field => uri.as_ref().map(Uri::whole).unwrap_or_default(),
-        };
         let question = Question { read: None, method: &method, url: &url, keep: false };
         let reply = self.server.answer(&Fault::Unreadable(bad), &question, cx);
-        let mut exchange = Exchange::new(head, uri, Some(bad.why()), self.nonce.as_deref());
+        let mut exchange = self.exchange(head, uri, Some(bad.why()));
         if let Some(seen) = exchange.seen() {
             cx.report(seen.with("line", text.get(..Untrusted::MAX).unwrap_or(text)));
         }
@@ -183,7 +207,7 @@ impl Connection {
             (head.method.as_slice(), head.field("Max-Forwards"), open, &self.server.skin)
         {
             let reply = self.server.trace(release, &head, &uri, persistent, cx);
-            let flow = self.last(reply, Exchange::new(head, Some(uri), None, None), cx);
+            let flow = last(reply, self.exchange(head, Some(uri), None), cx);
             return if persistent { Flow::Continue } else { flow };
         }
         let fault = self.server.judge(&head, &uri);
@@ -194,7 +218,7 @@ impl Connection {
         let (url, method) = (uri.shown(), head.method.clone());
         let question = Question { read: Some((&head, &uri)), method: &method, url: &url, keep };
         let reply = self.server.answer(&fault, &question, cx);
-        let mut exchange = Box::new(Exchange::new(head, Some(uri), None, self.nonce.as_deref()));
+        let mut exchange = Box::new(self.exchange(head, Some(uri), None));
         cx.reply(reply);
         if framing == Framing::Done {
             exchange.seen().into_iter().for_each(|seen| cx.report(seen));
@@ -226,7 +250,8 @@ impl Connection {
         let url = head.target.clone();
         let question = Question { read: None, method: &method, url: &url, keep: false };
         let reply = self.server.answer(fault, &question, cx);
-        self.last(reply, Exchange::new(head, uri, why, self.nonce.as_deref()), cx)
+        let exchange = self.exchange(head, uri, why);
+        last(reply, exchange, cx)
     }
 
     fn refuse_known(&mut self, fault: &Fault, head: Head, uri: Uri, shown: bool, cx: &mut Cx<'_>) -> Flow {
@@ -238,14 +263,12 @@ impl Connection {
         let why = shown.then_some("unusable length or expectation");
         let question = Question { read: Some((&head, &uri)), method: &method, url: &url, keep: false };
         let reply = self.server.answer(fault, &question, cx);
-        self.last(reply, Exchange::new(head, Some(uri), why, self.nonce.as_deref()), cx)
+        let exchange = self.exchange(head, Some(uri), why);
+        last(reply, exchange, cx)
     }
 
-    /// An answer behind which nothing is read.
-    fn last(&mut self, reply: Vec<u8>, mut exchange: Exchange, cx: &mut Cx<'_>) -> Flow {
-        exchange.seen().into_iter().for_each(|seen| cx.report(seen));
-        cx.reply(reply);
-        Flow::Close
+    fn exchange(&mut self, head: Head, uri: Option<Uri>, why: Option<&'static str>) -> Exchange {
+        Exchange::new(head, self.odd_method.take(), uri, why, self.nonce.as_deref())
     }
 
     fn piece(&mut self, piece: Piece, cx: &mut Cx<'_>) -> Flow {
@@ -279,6 +302,13 @@ impl Connection {
         self.state = State::Body(exchange, next, close);
         Flow::Continue
     }
+}
+
+/// An answer behind which nothing is read.
+fn last(reply: Vec<u8>, mut exchange: Exchange, cx: &mut Cx<'_>) -> Flow {
+    exchange.seen().into_iter().for_each(|seen| cx.report(seen));
+    cx.reply(reply);
+    Flow::Close
 }
 
 /// How the body is framed.
@@ -351,12 +381,6 @@ impl Session for Connection {
 
     /// What was begun and not finished is evidence, too.
     fn finished(&mut self, left: &[u8], cx: &mut Cx<'_>) {
-        let nonce = self.nonce.take();
-        let unfinished = |line: RequestLine, block: &[u8]| {
-            let uri = Uri::read(&line.method, &line.target);
-            let readable = block.split_inclusive(|byte| *byte == b'\n').filter_map(request::fields).flatten();
-            Exchange::new(line.with(readable.collect()), uri, Some("unfinished header"), nonce.as_deref())
-        };
         let (mut exchange, text) = match mem::replace(&mut self.state, State::Line(Vec::new())) {
             State::Line(text) if text.is_empty() => {
                 if self.blank && !self.served {
@@ -365,10 +389,10 @@ impl Session for Connection {
                 return;
             }
             State::Line(text) => {
-                let (Ok(line) | Err((_, line))) = RequestLine::read(&text);
-                (unfinished(line, b""), text)
+                let (Ok(line) | Err((_, line))) = self.read(&text);
+                (self.unfinished(line, b""), text)
             }
-            State::Fields(line, block, _) => (unfinished(*line, &block), block),
+            State::Fields(line, block, _) => (self.unfinished(*line, &block), block),
             State::Body(mut exchange, ..) => {
                 exchange.take(left.get(..Untrusted::MAX).unwrap_or(left));
                 exchange.seen().into_iter().for_each(|seen| cx.report(seen.with("why", "unfinished body")));

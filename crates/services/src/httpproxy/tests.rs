@@ -177,6 +177,13 @@ fn the_product_s_version_realm_and_name_are_those_configured() {
 }
 
 #[test]
+fn a_method_in_lower_case_is_the_same_method_and_recorded_as_it_came() {
+    let seen = event(&[], "connect a:25 HTTP/1.1\r\n\r\n");
+    assert_eq!((seen.kind.name, field(&seen, "method").as_str()), ("httpproxy.connect", "connect"));
+    assert!(reply(&[], "connect a:25 HTTP/1.1\r\n\r\n").contains("<a href=\"a:25\">"));
+}
+
+#[test]
 fn mistakes_in_the_configuration_are_told() {
     for (setting, key) in [
         ("version = \"new\"", "version"),

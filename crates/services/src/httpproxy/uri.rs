@@ -1,8 +1,15 @@
 //! Where a request wants to go: its target as squid 5 reads and shows it (RFC 9112, section 3.2).
 
-use std::net::{IpAddr, Ipv6Addr};
+use std::{
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    ops::RangeInclusive,
+};
 
 use crate::http::request::Head;
+
+/// The upper control characters (ISO 8859): with one of them, everything that no URI
+/// has is shown with percent signs.
+const CONTROLS: RangeInclusive<u8> = 0x80..=0x9f;
 
 /// Longest target (MAX_URL - 1).
 const MOST: usize = 8191;
@@ -55,6 +62,8 @@ impl Uri {
         let end =
             rest.iter().position(|byte| matches!(byte, b'/' | b'?' | b'#') || byte.is_ascii_whitespace());
         let (authority, path) = rest.split_at_checked(end.unwrap_or(rest.len()))?;
+        // A carriage return ends it, other blanks are left out.
+        let path = path.split(|byte| *byte == b'\r').next().unwrap_or_default();
         let at = authority.iter().rposition(|byte| *byte == b'@');
         let userinfo = at.and_then(|at| authority.get(..at)).map(<[u8]>::to_vec);
         let place = authority.get(at.map_or(0, |at| at.saturating_add(1))..)?;
@@ -74,10 +83,9 @@ impl Uri {
             },
         };
         let port = port.map_or(Some(usual), |text| valid_port(leading(text).unwrap_or(0)))?;
-        let mut path: Vec<u8> = path.iter().copied().filter(|byte| !byte.is_ascii_whitespace()).collect();
-        if path.first() != Some(&b'/') {
-            path.insert(0, b'/');
-        }
+        let slash: &[u8] = if path.starts_with(b"/") { b"" } else { b"/" };
+        let blank = |byte: &u8| byte.is_ascii_whitespace() || *byte == 0x0b;
+        let path = slash.iter().chain(path).copied().filter(|byte| !blank(byte)).collect();
         Some(Self { scheme, userinfo, host: valid_host(host)?, port, path, tunnel: false })
     }
 
@@ -119,13 +127,25 @@ impl Uri {
         let scheme = if self.scheme.is_empty() { "http" } else { self.scheme };
         let user = self.userinfo.as_deref().filter(|_| scheme == "ftp");
         let user = user.map(|user| [user, b"@"].concat()).unwrap_or_default();
-        [scheme.as_bytes(), b"://", &user, &self.place(), &self.path].concat()
+        let text = [scheme.as_bytes(), b"://", &user, &self.place(), &self.path].concat();
+        if text.iter().all(|byte| !CONTROLS.contains(byte)) {
+            return text;
+        }
+        let escaped = text.iter().flat_map(|byte| match byte {
+            byte if !byte.is_ascii() || b"<>\"{}|\\^[]`".contains(byte) => {
+                format!("%{byte:02X}").into_bytes()
+            }
+            byte => vec![*byte],
+        });
+        escaped.collect()
     }
 
     /// The host, with the port unless that is the usual one.
     pub(super) fn place(&self) -> Vec<u8> {
         let host = match self.address() {
-            Some(IpAddr::V6(_)) => [b"[", self.host.as_slice(), b"]"].concat(),
+            Some(IpAddr::V6(address)) if !address.is_unspecified() => {
+                [b"[", self.host.as_slice(), b"]"].concat()
+            }
             _ => self.host.clone(),
         };
         let usual = SCHEMES.iter().any(|(name, port)| *name == self.scheme && *port == self.port);
@@ -195,13 +215,40 @@ fn private(address: Ipv6Addr) -> Option<&'static str> {
 /// Longest host (SQUIDHOSTNAMELEN - 1); what is longer is cut.
 const HOST: usize = 255;
 
-/// In lower case, without dots at its end. `None` where squid refuses it.
+/// In lower case, without dots at its end; a number as the address that it is. `None` where squid refuses it.
 fn valid_host(host: &[u8]) -> Option<Vec<u8>> {
     let host = host.get(..HOST).unwrap_or(host);
     let end = host.iter().rposition(|byte| *byte != b'.').map_or(0, |last| last.saturating_add(1));
     let host = host.get(..end)?.to_ascii_lowercase();
     let refused = host.is_empty() || host.starts_with(b".") || host.windows(2).any(|pair| pair == b"..");
-    (!refused).then_some(host)
+    if refused {
+        return None;
+    }
+    Some(number_as_address(&host).map_or(host, |address| address.to_string().into_bytes()))
+}
+
+/// An address of IPv4 as inet_aton has it: one to four numbers, decimal, octal or hexadecimal, the last of which fills
+/// the rest. A way around filters that look for `127.0.0.1`.
+fn number_as_address(host: &[u8]) -> Option<Ipv4Addr> {
+    let text = std::str::from_utf8(host).ok()?;
+    let number = |part: &str| match part.strip_prefix("0x") {
+        Some(hex) => u32::from_str_radix(hex, 16).ok(),
+        None if !part.starts_with(|c: char| c.is_ascii_digit()) => None,
+        None if part.len() > 1 && part.starts_with('0') => u32::from_str_radix(part, 8).ok(),
+        None => part.parse().ok(),
+    };
+    let parts: Vec<u32> = text.split('.').take(5).map(number).collect::<Option<_>>()?;
+    let (last, front) = parts.split_last()?;
+    let bits =
+        32_u32.checked_sub(u32::try_from(front.len()).ok()?.saturating_mul(8)).filter(|bits| *bits > 0)?;
+    let mut octets = last.to_be_bytes();
+    if bits < 32 && last.checked_shr(bits)? > 0 {
+        return None;
+    }
+    for (octet, part) in octets.iter_mut().zip(front) {
+        *octet = u8::try_from(*part).ok()?;
+    }
+    Some(octets.into())
 }
 
 fn valid_port(number: i64) -> Option<u16> {
@@ -249,6 +296,8 @@ mod tests {
             ("http://a:+80/", "http://a/"),
             ("http://a:80x/", "http://a/"),
             ("http://a./#f", "http://a/#f"),
+            ("http://8/", "http://0.0.0.8/"),
+            ("http://a / x", "http://a//x"),
             ("cache_object://localhost/info", "cache_object://localhost/info"),
         ] {
             assert_eq!(shown("GET", target).as_deref(), Some(expected), "{target}");
@@ -301,6 +350,14 @@ mod tests {
         assert_eq!(inside("[::1]:22"), Some("loopback"));
         assert_eq!(inside("169.254.169.254:80"), Some("cloud metadata"));
         assert_eq!(inside("[fe80::1]:80"), Some("link-local"));
+        for disguised in ["2130706433:80", "0x7f.1:80", "0177.0.0.1:80", "127.1:80", "127.0.1:22"] {
+            assert_eq!(inside(disguised), Some("loopback"), "{disguised}");
+        }
+        for name in
+            ["256.0.0.1:80", "1.2.3.4.5:80", "127.0.0.x:80", "4294967296:80", "1.16777216:80", "+1:80"]
+        {
+            assert_eq!(inside(name), None, "{name}");
+        }
         assert_eq!(inside("example.com:80"), None);
         assert_eq!(inside("8.8.8.8:53"), None);
     }
