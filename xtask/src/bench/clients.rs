@@ -61,6 +61,7 @@ pub const SERVICES: &[Service] = &[
         peer: true,
         settings: "skin = \"basicLogin\"\n",
     },
+    Service { name: "httpproxy", client: Client::Ours(httpproxy), logtype: 7001, peer: true, settings: "" },
     Service {
         name: "ssh",
         client: Client::Paramiko,
@@ -105,6 +106,14 @@ pub fn floor(port: u16, number: u64) -> io::Result<()> {
 
 fn redis(port: u16, number: u64) -> io::Result<()> {
     floor(port, number)
+}
+
+/// Asks for another site each time, as `root` with the password `root`.
+fn httpproxy(port: u16, number: u64) -> io::Result<()> {
+    let mut stream = connect(port)?;
+    let login = "Proxy-Authorization: Basic cm9vdDpyb290";
+    write!(stream, "GET http://{number:012}.example/ HTTP/1.0\r\n{login}\r\n\r\n")?;
+    read_until(&mut stream, b"\r\n\r\n").map(drop)
 }
 
 fn ftp(port: u16, number: u64) -> io::Result<()> {

@@ -1,7 +1,7 @@
 //! The head of a request: request line and header fields (RFC 9112, sections 2 to 5), with the tolerance of
 //! Apache httpd 2.4 in its default, strict mode.
 
-use haldane_core::{Halt, Input};
+use haldane_core::{Halt, Input, Value};
 
 /// Longest line, its ending not counted: Apache's LimitRequestLine and LimitRequestFieldSize, 8190, and the one
 /// byte more that its code takes.
@@ -10,6 +10,8 @@ pub(crate) const LINE: usize = 8191;
 const FIELDS: usize = 100;
 /// Bytes of a head that are held. Apache would hold `FIELDS * LINE`; nobody sends that in good faith.
 const HEAD: usize = 64 * 1024;
+/// Bytes of the fields that are kept in an event.
+const KEPT: usize = 16 * 1024;
 
 /// One line, as it came.
 #[derive(Debug, PartialEq, Eq)]
@@ -271,6 +273,17 @@ impl Head {
     pub(crate) fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
         let named = |field: &&Field| field.name().eq_ignore_ascii_case(name.as_bytes());
         self.fields.iter().filter(named).map(Field::value)
+    }
+
+    /// The fields as an event keeps them: whole lines, the first 16 KiB of them.
+    pub(crate) fn kept(&self) -> Vec<Value> {
+        let mut room = KEPT;
+        let lines = self.fields.iter().map(|field| {
+            let kept = field.line.get(..room).unwrap_or(&field.line);
+            room = room.saturating_sub(kept.len());
+            kept.into()
+        });
+        lines.collect()
     }
 
     /// Whether a field that is a list of words holds that one.

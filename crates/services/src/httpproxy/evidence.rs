@@ -9,9 +9,6 @@ use haldane_wire::ntlm;
 use super::{CONNECT, LOGIN, MALFORMED, PROBE, REQUEST, uri::Uri};
 use crate::http::{exploit, login, request::Head};
 
-/// Bytes of the header that are kept in an event.
-const HEADER: usize = 16 * 1024;
-
 /// What ports are for, where a tunnel to them says what the client is after.
 const PORTS: &[(u16, &str)] = &[
     (21, "ftp"),
@@ -172,13 +169,7 @@ impl Exchange {
         if let Some(agent) = head.field("User-Agent") {
             seen = seen.with("user_agent", agent);
         }
-        let mut room = HEADER;
-        let mut lines: Vec<Value> = Vec::new();
-        for field in &head.fields {
-            let kept = field.line.get(..room).unwrap_or(&field.line);
-            room = room.saturating_sub(kept.len());
-            lines.push(kept.into());
-        }
+        let lines = head.kept();
         if !lines.is_empty() {
             seen = seen.with("headers", Value::List(lines));
         }

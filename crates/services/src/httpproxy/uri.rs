@@ -103,12 +103,16 @@ impl Uri {
             }
         };
         let port = rest.strip_prefix(b":").and_then(leading).map_or(Some(443), valid_port)?;
-        let host = valid_host(host)?;
+        let host: Vec<u8> = host.iter().copied().filter(|byte| !byte.is_ascii_whitespace()).collect();
+        let host = valid_host(&host)?;
         Some(Self { scheme: "https", userinfo: None, host, port, path: Vec::new(), tunnel: true })
     }
 
-    /// As error pages show it: no query, no usual port.
+    /// As error pages show it: no query, no usual port; a tunnel to port 443 as a site.
     pub(super) fn shown(&self) -> Vec<u8> {
+        if self.tunnel && self.port == 443 {
+            return [b"https://", self.place().as_slice(), b"/*"].concat();
+        }
         let mut text = self.whole();
         if let Some(mark) = text.iter().position(|byte| *byte == b'?') {
             text.truncate(mark.saturating_add(1));
@@ -116,13 +120,11 @@ impl Uri {
         text
     }
 
-    /// The same with its query.
+    /// The same with its query; a tunnel as host and port.
     pub(super) fn whole(&self) -> Vec<u8> {
         if self.tunnel {
-            return match self.port {
-                443 => [b"https://", self.place().as_slice(), b"/*"].concat(),
-                _ => self.place(),
-            };
+            let port = if self.port == 443 { ":443" } else { "" };
+            return [self.place().as_slice(), port.as_bytes()].concat();
         }
         let scheme = if self.scheme.is_empty() { "http" } else { self.scheme };
         let user = self.userinfo.as_deref().filter(|_| scheme == "ftp");
