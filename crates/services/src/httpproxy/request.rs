@@ -185,6 +185,11 @@ pub(super) fn fields(block: &[u8]) -> Option<Vec<Field>> {
     read.collect()
 }
 
+/// What can be read of the fields of a header that is refused, or that was left unfinished.
+pub(super) fn salvaged(block: &[u8]) -> Vec<Field> {
+    block.split_inclusive(|byte| *byte == b'\n').filter_map(fields).flatten().collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

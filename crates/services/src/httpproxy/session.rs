@@ -127,8 +127,7 @@ impl Connection {
     /// What there was when the client left.
     fn unfinished(&mut self, line: RequestLine, block: &[u8]) -> Exchange {
         let uri = Uri::read(&line.method, &line.target);
-        let readable = block.split_inclusive(|byte| *byte == b'\n').filter_map(request::fields).flatten();
-        self.exchange(line.with(readable.collect()), uri, Some("unfinished header"))
+        self.exchange(line.with(request::salvaged(block)), uri, Some("unfinished header"))
     }
 
     /// A request line that does not end: squid blames the method, if that is none, else the target.
@@ -143,14 +142,14 @@ impl Connection {
     fn unreadable(&mut self, bad: Bad, line: RequestLine, text: &[u8], cx: &mut Cx<'_>) -> Flow {
         let (method, uri) = (line.method.clone(), Uri::read(&line.method, &line.target));
         let fields = if matches!(bad, Bad::Header | Bad::Field) { text } else { b"" };
-        // What can be read of the fields may hold credentials.
-        let readable = fields.split_inclusive(|byte| *byte == b'\n').filter_map(request::fields).flatten();
+        // What can be read of them may hold credentials.
+        let fields = request::salvaged(fields);
         let url = match bad {
             Bad::Protocol | Bad::Target => b"error:invalid-request".to_vec(),
             Bad::Line | Bad::Header => b"error:request-too-large".to_vec(),
             Bad::Field => line.target.clone(),
         };
-        let mut head = line.with(readable.collect());
+        let mut head = line.with(fields);
         if head.target.is_empty() {
             // The first word of another protocol is no method.
             head.method.clear();
@@ -178,17 +177,22 @@ impl Connection {
         }
         let unsupported = !matches!(version, (1, _) | (0, 9));
         let Some(fields) = request::fields(block).filter(|_| uri.is_some() && !unsupported) else {
-            let readable = block.split_inclusive(|byte| *byte == b'\n').filter_map(request::fields).flatten();
             let fault = match &uri {
                 None => Fault::InvalidUrl,
                 Some(_) if unsupported => Fault::UnsupportedVersion,
                 Some(_) => return self.unreadable(Bad::Field, line, block, cx),
             };
-            let head = line.with(readable.collect());
+            let head = line.with(request::salvaged(block));
             return self.refuse(&fault, head, uri, cx);
         };
-        let Some(uri) = uri else { return Flow::Close };
-        let head = line.with(fields);
+        match uri {
+            Some(uri) => self.serve(line.with(fields), uri, version, cx),
+            None => Flow::Close,
+        }
+    }
+
+    /// The request is in order, as far as its grammar goes.
+    fn serve(&mut self, head: Head, uri: Uri, version: (u8, u8), cx: &mut Cx<'_>) -> Flow {
         let persistent = match version {
             _ if head.says("Connection", "close") || head.says("Proxy-Connection", "close") => false,
             (1, 0) => head.says("Connection", "keep-alive") || head.says("Proxy-Connection", "keep-alive"),
@@ -198,8 +202,8 @@ impl Connection {
         let framing = match body_of(&head, &uri) {
             Ok(framing) => framing,
             Err(fault) => {
-                let head_of_page = matches!(fault, Fault::InvalidRequest(_));
-                return self.refuse_known(&fault, head, uri, head_of_page, cx);
+                let malformed = matches!(fault, Fault::InvalidRequest(_));
+                return self.refuse_known(&fault, head, uri, malformed, cx);
             }
         };
         let open = self.server.schemes.is_empty();
@@ -254,13 +258,20 @@ impl Connection {
         last(reply, exchange, cx)
     }
 
-    fn refuse_known(&mut self, fault: &Fault, head: Head, uri: Uri, shown: bool, cx: &mut Cx<'_>) -> Flow {
+    fn refuse_known(
+        &mut self,
+        fault: &Fault,
+        head: Head,
+        uri: Uri,
+        malformed: bool,
+        cx: &mut Cx<'_>,
+    ) -> Flow {
         let (method, mut url) = (head.method.clone(), uri.shown());
         if uri.host.is_empty() && head.field("Host").is_some() {
             // squid takes the field for the host of `*`, then finds that it has none.
             url = b"http://:80*".to_vec();
         }
-        let why = shown.then_some("unusable length or expectation");
+        let why = malformed.then_some("unusable length or expectation");
         let question = Question { read: Some((&head, &uri)), method: &method, url: &url, keep: false };
         let reply = self.server.answer(fault, &question, cx);
         let exchange = self.exchange(head, Some(uri), why);
