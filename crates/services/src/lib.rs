@@ -4,6 +4,7 @@
 pub mod ftp;
 pub mod git;
 pub mod http;
+pub mod httpproxy;
 pub mod https;
 pub mod mongodb;
 pub mod mysql;
@@ -24,6 +25,7 @@ pub static ALL: &[Entry] = &[
     Entry::stream::<telnet::Telnet>(),
     Entry::stream::<http::Http>(),
     Entry::stream::<https::Https>(),
+    Entry::stream::<httpproxy::HttpProxy>(),
     Entry::stream::<ssh::Ssh>(),
     Entry::stream::<mysql::Mysql>(),
     Entry::stream::<redis::Redis>(),

@@ -21,6 +21,7 @@ mod clients_mongodb;
 mod clients_ntp;
 mod clients_snmp;
 mod clients_git;
+mod clients_httpproxy;
 mod clients_ssh;
 mod clients_text;
 mod clients_web;

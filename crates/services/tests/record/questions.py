@@ -661,3 +661,66 @@ def _git_commands(line, lines, flush, delim, end, master, hotfix, later, tag, re
     yield "object-info of something else", [lines("command=object-info", delim, "type", f"oid {release}", flush), flush]
     yield "object-info of nothing", [lines("command=object-info", delim, "size", flush), flush]
     yield "object-info size", [lines("command=object-info", delim, "size", f"oid {master}", flush), flush]
+def httpproxy():
+    """Names that begin with "open" are for a proxy without authentication, those with "schemes" for one with all four."""
+    lines = [
+        "GET / HTTP/1.1", "GET / HTTP/1.0", "HEAD / HTTP/1.0", "GET /nice%20ports%2C/Tri%6Eity.txt%2ebak HTTP/1.0", "GET /x?q=<b>&\"' HTTP/1.0",
+        "GET /squid-internal-mgr/info HTTP/1.1", "GET /squid-internal-static/icons/SN.png HTTP/1.0", "GET http://localhost:9/squid-internal-mgr/menu HTTP/1.1",
+        "OPTIONS * HTTP/1.1", "OPTIONS / HTTP/1.0", "OPTIONS / RTSP/1.0", "OPTIONS sip:nm SIP/2.0", "OPTIONS http://a/ HTTP/1.1", "TRACE * HTTP/1.1", "TRACE http://a/ HTTP/1.1",
+        "GET http://a/ HTTP/0.9", "GET http://a/", "GET http://a/ HTTP/1.2", "GET http://a/ HTTP/2.0", "GET http://a/x?q=<b> HTTP/3.0", "PRI * HTTP/2.0", "GET http://a/ HTTP/11.1",
+        "GET http://a/ HTTP/1", "GET http://a/ http/1.1", "GET http://a/ HTTP/1.1 ", "GET  http://a/  HTTP/1.1", "GET\thttp://a/ HTTP/1.1", " GET http://a/ HTTP/1.1", "get http://a/ HTTP/1.1",
+        "G{T http://a/ HTTP/1.1", "GET", "HELP", "EHLO a", "SSH-2.0-OpenSSH_9.2", "GET http://a HTTP/1.1", "GET http://A.Example/B%20c?q=%3Cx%3E&y='\"<b> HTTP/1.1", "GET http://a/x y HTTP/1.1",
+        "GET http://u:p@a/ HTTP/1.1", "GET http://a:99999/ HTTP/1.1", "GET http://a:0/ HTTP/1.1", "GET http://a:/ HTTP/1.1", "GET http://a:8080/ HTTP/1.1", "GET http://a_b/ HTTP/1.1", "GET http://[::1]/ HTTP/1.1",
+        "GET http://[::1/ HTTP/1.1", "GET http:/a HTTP/1.1", "GET http:// HTTP/1.1", "GET https://a/ HTTP/1.1", "GET https://a:443/x HTTP/1.1", "GET ftp://a/b HTTP/1.1", "GET ftp://u:p@a/x HTTP/1.1",
+        "POST ftp://a/ HTTP/1.1", "GET gopher://a/ HTTP/1.1", "GET urn:foo HTTP/1.1", "GET foo://a/ HTTP/1.1", "GET whois://a/ HTTP/1.1", "GET coap://a/ HTTP/1.1", "GET a HTTP/1.1", "GET http://a/<b>'\"&;{}|^`\\ HTTP/1.1",
+        "GET http://192.168.0.1/ HTTP/1.1", "GET http://a%41/ HTTP/1.1", "GET http://a..b/ HTTP/1.1", "GET http://a./ HTTP/1.1", "GET http://a?x HTTP/1.1", "GET HTTP://a/ HTTP/1.1", "GET http://a/#frag HTTP/1.1",
+        "GET http://2130706433/ HTTP/1.1", "GET http://0x7f.1/ HTTP/1.1", "GET http://256.1/ HTTP/1.1", "GET http://a b/ HTTP/1.1", "GET http://a/\x9f\xe9< HTTP/1.1", "connect a:25 HTTP/1.1", "CONNECT 127.1:22 HTTP/1.1",
+        "CONNECT a HTTP/1.1", "CONNECT a:25 HTTP/1.0", "CONNECT a:22 HTTP/1.1", "CONNECT [::1]:22 HTTP/1.1", "CONNECT a:0 HTTP/1.1", "CONNECT a:99999 HTTP/1.1", "CONNECT http://a/ HTTP/1.1", "CONNECT a:b HTTP/1.1",
+        "CONNECT :80 HTTP/1.1", "CONNECT ::1:22 HTTP/1.1", "CONNECT / HTTP/1.1", "CONNECT a:443 HTTP/2.0", "PURGE http://a/ HTTP/1.1", "PROPFIND http://a/ HTTP/1.1", "DELETE http://a/ HTTP/1.0", "GET cache_object://localhost/menu HTTP/1.1",
+    ]
+    fields = [
+        "Connection: close", "Proxy-Connection: close", "Connection: keep-alive", "Proxy-Connection: keep-alive", "foo", "fo{o: bar", "foo : bar", " foo: bar", "A: b\r\n c", "A: b\0c", ": c", "A: b\rc", "Expect: foo", "Expect: 100-continue",
+        "Transfer-Encoding: gzip", "Transfer-Encoding: identity", "Content-Length: 3", "Content-Length: abc", "Content-Length: 0", "Content-Length: 3\r\nContent-Length: 4", "Max-Forwards: 0",
+        "Proxy-Authorization: Basic", "Proxy-Authorization: Basic !!!!", "Proxy-Authorization: Basic dXNlcg==", "Proxy-Authorization: Basic OnB3", "Proxy-Authorization: basic YTpi", "Proxy-Authorization: Digest username=\"a\"", "Proxy-Authorization: Bearer x", "Proxy-Authorization: ",
+        "Proxy-Authorization: NTLM TlRMTVNTUAABAAAAB4IIogAAAAAAAAAAAAAAAAAAAAAGAbEdAAAADw==", "Authorization: Basic YTpi", "Host: b", "Host: b\r\nHost: c", "Host: ", "Range: bytes=0-1", "If-Modified-Since: Tue, 24 Nov 2026 06:19:48 GMT", "Cache-Control: only-if-cached",
+        *[f"Accept-Language: {language}" for language in ("de, en", "xx, de", "de-AT, en", "de-XX", "en-GB", "en-US,en;q=0.9", "*", "DE", "", "../../x", "en;q=0.1, de", "EN-us", "fr-fr, en")],
+    ]
+    for line in lines:
+        yield question(f"line {line}", f"{line}\r\n\r\n".encode("latin-1"))
+    for field in fields:
+        for version in ("1.1", "1.0") if "onnection" in field else ("1.1",):
+            yield question(f"field {field!r} {version}", f"GET http://a/ HTTP/{version}\r\n{field}\r\n\r\n".encode())
+    post, get = b"POST http://a/ HTTP/1.1\r\nHost: a\r\n", b"GET http://a/ HTTP/1.1\r\nHost: a\r\n\r\n"
+    others = {
+        "CONNECT, German": [b"CONNECT a:443 HTTP/1.1\r\nAccept-Language: de\r\n\r\n"], "CONNECT with a body": [b"CONNECT a:443 HTTP/1.1\r\nContent-Length: 5\r\n\r\nhello"],
+        "blank lines first": [b"\r\n\r\n\n" + get], "line feeds alone": [b"GET http://a/ HTTP/1.1\nHost: a\n\n"], "two at once": [get + get.replace(b"a", b"b")], "three, one after the other": [get] * 3, "HEAD, then GET": [get.replace(b"GET", b"HEAD"), get],
+        "a request in pieces": [get[:10], get[10:30], get[30:]], "half-close behind a request": [get], "half-close within a request": [get[:30]], "half-close at once": [b""],
+        "POST": [post + b"Content-Length: 3\r\n\r\nabc"], "POST and GET": [post + b"Content-Length: 3\r\n\r\nabc" + get], "POST without a length": [post + b"\r\n"], "POST of length 0": [post + b"Content-Length: 0\r\n\r\n"],
+        "POST, body later": [post + b"Content-Length: 3\r\n\r\n", b"abc", get], "POST 1.0": [b"POST http://a/ HTTP/1.0\r\nContent-Length: 3\r\n\r\nabc"], "POST that expects": [post + b"Expect: 100-continue\r\nContent-Length: 3\r\n\r\n"],
+        "POST of equal lengths": [post + b"Content-Length: 3\r\nContent-Length: 3\r\n\r\nabc"], "POST with a bad length": [post + b"Content-Length: 3x\r\n\r\nabc"], "PUT in chunks": [post.replace(b"POST", b"PUT") + b"Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n" + get],
+        "chunks and length": [post + b"Transfer-Encoding: chunked\r\nContent-Length: 3\r\n\r\n0\r\n\r\n"], "HEAD with a length": [b"HEAD http://a/ HTTP/1.1\r\nContent-Length: 3\r\n\r\nabc"], "GET with a body and a query": [b"GET http://a/b?c=d HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc"],
+        "CONNECT that expects": [b"CONNECT a:25 HTTP/1.1\r\nExpect: x\r\n\r\n"], "TLS hello": [bytes.fromhex("16030100a5010000a10303")], "TLS hello with line feed": [bytes.fromhex("16030100a5010000a10a03")], "NULs": [b"\0" * 8 + b"\r\n\r\n"], "bytes above 127": [b"GET http://a/\xe9\xff HTTP/1.1\r\n\r\n"],
+        "control in the target": [b"GET http://a/\1 HTTP/1.1\r\n\r\n"], "SOCKS 5": [b"\5\1\0"], "SOCKS 4": [b"\4\1\0\x50\1\2\3\4\0"], "RDP cookie": [b"\3\0\0\x2a\x25\xe0\0\0\0\0\0Cookie: mstshash=nmap\r\n\1\0\x08\0\3\0\0\0"],
+        "target of 8000": [b"GET http://a/" + b"x" * 8000 + b" HTTP/1.1\r\n\r\n"], "target of 8300": [b"GET http://a/" + b"x" * 8300 + b" HTTP/1.1\r\n\r\n"], "line without an end": [b"GET http://a/" + b"x" * 66000], "noise without an end": [b"x" * 66000],
+        "noise of 4000": [b"x" * 4000], "field of 60000": [b"GET http://a/ HTTP/1.1\r\nA: " + b"x" * 60000 + b"\r\n\r\n"], "field without an end": [b"GET http://a/ HTTP/1.1\r\nA: " + b"x" * 66000], "host of 300": [b"GET http://" + b"h" * 300 + b"/ HTTP/1.1\r\n\r\n"],
+        "curl": [b"GET http://example.com/ HTTP/1.1\r\nHost: example.com\r\nUser-Agent: curl/7.88.1\r\nAccept: */*\r\nProxy-Connection: Keep-Alive\r\n\r\n"], "curl, CONNECT": [b"CONNECT example.com:443 HTTP/1.1\r\nHost: example.com:443\r\nUser-Agent: curl/7.88.1\r\nProxy-Connection: Keep-Alive\r\n\r\n"],
+    }
+    for name, steps in others.items():
+        yield question(name, *steps, finish=name.startswith("half-close"))
+    targets = [
+        "GET http://example.invalid/", "GET http://192.0.2.1/", "GET http://127.0.0.1:1/x", "GET http://localhost/", "GET http://[2001:db8::1]/", "GET http://[::1]:99/", "GET ftp://example.com/", "GET ftp://192.0.2.1/", "GET https://192.0.2.1/", "GET cache_object://localhost/info",
+        "HEAD http://192.0.2.1/", "POST http://192.0.2.1/", "PUT http://192.0.2.1/", "TRACE http://192.0.2.1/", "OPTIONS http://192.0.2.1/", "PURGE http://192.0.2.1/", "FOO http://192.0.2.1/", "POST http://example.invalid/", "CONNECT 192.0.2.1:443", "CONNECT 192.0.2.1:25", "CONNECT example.com:25",
+        "CONNECT example.com:443", "CONNECT 127.0.0.1:1", "CONNECT [::1]:1", "CONNECT localhost:1", "GET /", "OPTIONS *", "GET http://192.0.2.1/a?b=<c>", "GET /squid-internal-mgr/info",
+    ]
+    for line in targets:
+        yield question(f"open {line}", f"{line} HTTP/1.1\r\nHost: x\r\n\r\n".encode(), wait=3)
+    for name, request in {"1.0": "GET http://192.0.2.1/ HTTP/1.0", "1.0, CONNECT": "CONNECT 192.0.2.1:443 HTTP/1.0", "TRACE, 0": "TRACE http://192.0.2.1/ HTTP/1.1\r\nX: y\r\nMax-Forwards: 0", "German": "GET http://192.0.2.1/ HTTP/1.1\r\nAccept-Language: en-US", "with credentials": "GET http://192.0.2.1/ HTTP/1.1\r\nProxy-Authorization: Basic YTpi"}.items():
+        yield question(f"open {name}", f"{request}\r\n\r\n".encode(), wait=3)
+    first = "TlRMTVNTUAABAAAAB4IIogAAAAAAAAAAAAAAAAAAAAAGAbEdAAAADw=="
+    for name, value in {"none": None, "Basic": "Basic YTpi", "Digest, alone": "Digest username=\"a\"", "Bearer": "Bearer x", "NTLM": f"NTLM {first}", "NTLM, empty": "NTLM", "Negotiate, empty": "Negotiate"}.items():
+        field = "" if value is None else f"Proxy-Authorization: {value}\r\n"
+        yield question(f"schemes {name}", f"GET http://a/ HTTP/1.1\r\nHost: a\r\n{field}\r\n".encode())
+        yield question(f"schemes {name}, CONNECT", f"CONNECT a:443 HTTP/1.1\r\nHost: a\r\n{field}\r\n".encode())
+
+
+MASKS["httpproxy"] = [r"Date: ([^\r]+)\r\n", r"Generated (.*?) by ", r"Erzeugt am (.*?) von ", r'nonce="([0-9a-f]{32})"', r"localhost:(\d+)\r\n", r"Proxy-Authenticate: NTLM (\S+)\r\n"]

@@ -102,6 +102,18 @@ pub(super) const SERVICES: &[Service] = &[
         informative: &["skin.list"],
     },
     Service {
+        name: "httpproxy",
+        port: 8080,
+        keys: &[
+            key("skin", Default::Text("squid")),
+            key("banner", Default::Text("")),
+            // What the peer's skin says it is; its file has no key for it.
+            key("version", Default::Text("3.3.8")),
+        ],
+        informative: &["skin.list"],
+        ..PLAIN
+    },
+    Service {
         name: "ssh",
         port: 22,
         keys: &[
@@ -145,7 +157,7 @@ pub(super) const TCP_BANNERS: i64 = 10;
 
 /// Services that the peer has and this version has not, with their keys.
 pub(super) const ABSENT: &[(&str, &[&str])] = &[
-    ("httpproxy", &["skin", "banner", "skin.list"]),
+    ("git", &[]),
     ("llmnr", &["query_interval", "query_splay", "hostname"]),
     ("mssql", &["version"]),
     ("sip", &[]),
@@ -157,7 +169,7 @@ pub(super) const ABSENT: &[(&str, &[&str])] = &[
 ];
 
 /// Keys that belong to no service.
-pub(super) const GENERAL: [&str; 7] = [
+pub(super) const GENERAL: [&str; 8] = [
     "device.node_id",
     "device.listen_addr",
     "device.name",
@@ -165,4 +177,6 @@ pub(super) const GENERAL: [&str; 7] = [
     "ip.ignorelist",
     "logtype.ignorelist",
     "logger",
+    // Sic: the peer's sample has it under that name, for whoever reads it.
+    "httproxy.skin.list",
 ];
