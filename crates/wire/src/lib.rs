@@ -1,3 +1,4 @@
 //! What several protocols share and none owns.
 
 pub mod text;
+pub mod vnc;
