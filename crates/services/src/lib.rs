@@ -10,6 +10,7 @@ pub mod replay;
 pub mod ssh;
 pub mod tcpbanner;
 pub mod telnet;
+pub mod tftp;
 pub mod vnc;
 
 use haldane_core::Entry;
@@ -25,5 +26,6 @@ pub static ALL: &[Entry] = &[
     Entry::stream::<mysql::Mysql>(),
     Entry::stream::<redis::Redis>(),
     Entry::both::<tcpbanner::TcpBanner>(),
+    Entry::datagrams::<tftp::Tftp>(),
     Entry::stream::<vnc::Vnc>(),
 ];

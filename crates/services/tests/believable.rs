@@ -10,7 +10,7 @@
 //!   both must have it, in the same place and with the same length and alphabet,
 //! - `mask* REGEX`: the same, but of any length,
 //! - `finish NAME`: the client closed its side at the end of that probe,
-//! - `except NAME | REASON`: a probe that does not agree, and why.
+//! - `except NAME | REASON`: a probe that does not agree, and why. Of all that is recorded of a service, 95 % agree.
 //!
 //! A probe that ends with `answered` or `silent` is one of datagrams: each step is one, with its answer.
 #![allow(
@@ -27,7 +27,7 @@ use std::{collections::BTreeMap, path::Path};
 use haldane_core::service::{AnyProtocol, Service};
 use haldane_services::{
     ALL,
-    replay::{Ending, build, datagram, talk},
+    replay::{Ending, build, datagrams, talk},
 };
 use regex::bytes::{Regex, RegexBuilder};
 use serde_json::Value;
@@ -103,8 +103,14 @@ fn difference_of_answers(at: usize, theirs: &Value, ours: &[u8], notes: &Notes) 
 
 fn difference_of_datagrams(service: &Service, probe: &Value, notes: &Notes) -> Option<String> {
     let steps = probe["steps"].as_array().unwrap();
+    let sent: Vec<Vec<u8>> = steps.iter().map(|step| hex(&step["send_hex"])).collect();
+    let sent: Vec<&[u8]> = sent.iter().map(Vec::as_slice).collect();
+    let mut answered = 0;
     steps.iter().enumerate().find_map(|(at, step)| {
-        let ours = datagram(service, &hex(&step["send_hex"])).reply;
+        // All again, since the later ones may belong to what the first began.
+        let reply = datagrams(service, &sent[..=at], false).reply;
+        let ours = reply.get(answered..).unwrap_or_default().to_vec();
+        answered = reply.len();
         difference_of_answers(at, &step["recv_hex"], &ours, notes)
     })
 }
@@ -163,11 +169,12 @@ fn recordings(service: &str) -> Vec<(String, Vec<Value>, Notes)> {
 fn decoys_answer_as_the_recorded_products_did() {
     let mut failures = Vec::new();
     for entry in ALL {
+        let (mut asked, mut differing) = (0_usize, 0_usize);
         for (file, probes, notes) in recordings(entry.name) {
             let settings: Vec<&str> = notes.settings.iter().map(String::as_str).collect();
             let service =
                 build(entry, &settings).unwrap_or_else(|problems| panic!("{}: {problems:?}", entry.name));
-            let mut differing = 0_usize;
+            let before = differing;
             for probe in &probes {
                 let name = probe["name"].as_str().unwrap();
                 let difference = difference(&service, probe, &notes);
@@ -180,15 +187,12 @@ fn decoys_answer_as_the_recorded_products_did() {
                     _ => {}
                 }
             }
-            let agree = probes.len() - differing;
+            asked += probes.len();
+            let agree = probes.len() + before - differing;
             println!("{}, {file}: {agree} of {} probes agree", entry.name, probes.len());
-            if agree * 100 < probes.len() * 95 {
-                failures.push(format!(
-                    "{}, {file}: only {agree} of {} probes agree",
-                    entry.name,
-                    probes.len()
-                ));
-            }
+        }
+        if (asked - differing) * 100 < asked * 95 {
+            failures.push(format!("{}: only {} of {asked} probes agree", entry.name, asked - differing));
         }
     }
     assert!(failures.is_empty(), "\n{}", failures.join("\n"));

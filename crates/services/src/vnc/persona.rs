@@ -227,10 +227,7 @@ mod tests {
         assert_eq!(said(&TIGER, Dialect::Seven), r"\x00\x00\x00\x01");
         assert_eq!(said(&TIGHT_VNC, Dialect::Seven), "");
         let tight = said(&TIGHT_VNC, Dialect::Eight);
-        assert_eq!(
-            tight,
-            r"\x00\x00\x00\x01\x00\x00\x00$Authentication failed from 192.0.2.7"
-        );
+        assert_eq!(tight, r"\x00\x00\x00\x01\x00\x00\x00$Authentication failed from 192.0.2.7");
         assert!(said(&ULTRA_VNC, Dialect::Seven).ends_with("authentication rejected"));
         assert_eq!(said(&ULTRA_VNC, Dialect::Three), r"\x00\x00\x00\x01");
     }
