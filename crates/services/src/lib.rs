@@ -5,6 +5,7 @@ pub mod ftp;
 pub mod http;
 pub mod https;
 pub mod mysql;
+pub mod ntp;
 pub mod redis;
 pub mod replay;
 pub mod ssh;
@@ -25,6 +26,7 @@ pub static ALL: &[Entry] = &[
     Entry::stream::<ssh::Ssh>(),
     Entry::stream::<mysql::Mysql>(),
     Entry::stream::<redis::Redis>(),
+    Entry::datagrams::<ntp::Ntp>(),
     Entry::both::<tcpbanner::TcpBanner>(),
     Entry::datagrams::<tftp::Tftp>(),
     Entry::stream::<vnc::Vnc>(),

@@ -120,6 +120,7 @@ pub(super) const SERVICES: &[Service] = &[
         ],
         ..PLAIN
     },
+    Service { name: "ntp", port: 123, ..PLAIN },
     Service { name: "redis", port: 6379, keys: &[key("max_arg_length", Default::Number(30))], ..PLAIN },
 ];
 
@@ -146,7 +147,6 @@ pub(super) const ABSENT: &[(&str, &[&str])] = &[
     ("llmnr", &["query_interval", "query_splay", "hostname"]),
     ("mongodb", &["version"]),
     ("mssql", &["version"]),
-    ("ntp", &[]),
     ("sip", &[]),
     ("snmp", &[]),
     ("tftp", &[]),
