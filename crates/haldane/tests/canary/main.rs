@@ -20,6 +20,8 @@ mod clients_db;
 mod clients_ntp;
 mod clients_ssh;
 mod clients_text;
+mod clients_tftp;
+mod clients_vnc;
 mod clients_web;
 mod compat;
 mod faults;

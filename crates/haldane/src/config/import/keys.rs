@@ -122,6 +122,8 @@ pub(super) const SERVICES: &[Service] = &[
     },
     Service { name: "ntp", port: 123, ..PLAIN },
     Service { name: "redis", port: 6379, keys: &[key("max_arg_length", Default::Number(30))], ..PLAIN },
+    Service { name: "tftp", port: 69, ..PLAIN },
+    Service { name: "vnc", port: 5900, ..PLAIN },
 ];
 
 /// The keys of `tcpbanner_N`.
@@ -149,9 +151,7 @@ pub(super) const ABSENT: &[(&str, &[&str])] = &[
     ("mssql", &["version"]),
     ("sip", &[]),
     ("snmp", &[]),
-    ("tftp", &[]),
     ("rdp", &[]),
-    ("vnc", &[]),
     ("portscan", &["ignore_localhost", "logfile", "synrate", "nmaposrate", "lorate", "ignore_ports"]),
     ("smb", &["auditfile"]),
 ];
