@@ -202,7 +202,8 @@ fn text_is_hashed_as_it_would_have_been_stored() {
 fn an_upload_is_kept_only_if_that_is_asked_for() {
     let upload = |settings: &[&str]| {
         let keep = Arc::new(InMemory::default());
-        let host = Host { name: "files01".into(), keep: Arc::<InMemory>::clone(&keep) as Arc<dyn Keep> };
+        let shared: Arc<dyn Keep> = Arc::<InMemory>::clone(&keep);
+        let host = Host { name: "files01".into(), keep: shared };
         let service = build_on(entry(), settings, &host).unwrap();
         let (mut transfer, _) = Driven::new(&service, &request(2, &[b"../../etc/passwd", b"octet"]));
         transfer.take(&data(1, b"12345678"));

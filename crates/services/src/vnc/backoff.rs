@@ -123,7 +123,7 @@ mod tests {
     const SOURCE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 7));
 
     fn at(seconds: u64) -> SystemTime {
-        SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000 + seconds)
+        later(SystemTime::UNIX_EPOCH, Duration::from_secs(seconds.saturating_add(1_000_000)))
     }
 
     #[test]
