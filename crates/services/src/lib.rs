@@ -8,6 +8,7 @@ pub mod mysql;
 pub mod ntp;
 pub mod redis;
 pub mod replay;
+pub mod snmp;
 pub mod ssh;
 pub mod tcpbanner;
 pub mod telnet;
@@ -26,6 +27,7 @@ pub static ALL: &[Entry] = &[
     Entry::stream::<ssh::Ssh>(),
     Entry::stream::<mysql::Mysql>(),
     Entry::stream::<redis::Redis>(),
+    Entry::datagrams::<snmp::Snmp>(),
     Entry::datagrams::<ntp::Ntp>(),
     Entry::both::<tcpbanner::TcpBanner>(),
     Entry::datagrams::<tftp::Tftp>(),

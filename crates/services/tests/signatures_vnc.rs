@@ -62,6 +62,7 @@ fn a_wrong_password_is_thought_about_as_long_as_the_real_server_does() {
     };
     assert_eq!(pause(&[]), Duration::from_millis(100));
     assert_eq!(pause(&["server = \"realvnc\""]), Duration::ZERO);
+    assert_eq!(pause(&["login_delay = 2"]), Duration::from_secs(2));
 }
 
 #[test]

@@ -1,4 +1,5 @@
 //! What several protocols share and none owns.
 
+pub mod ber;
 pub mod text;
 pub mod vnc;

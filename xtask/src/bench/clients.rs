@@ -70,6 +70,13 @@ pub const SERVICES: &[Service] = &[
     },
     Service { name: "mysql", client: Client::Ours(mysql), logtype: 8001, peer: true, settings: "" },
     Service { name: "redis", client: Client::Ours(redis), logtype: 17001, peer: true, settings: "" },
+    Service {
+        name: "vnc",
+        client: Client::Ours(vnc),
+        logtype: 12001,
+        peer: true,
+        settings: "login_delay = 0\nback_off = false\n",
+    },
 ];
 
 fn connect(port: u16) -> io::Result<TcpStream> {
@@ -105,6 +112,18 @@ pub fn floor(port: u16, number: u64) -> io::Result<()> {
 
 fn redis(port: u16, number: u64) -> io::Result<()> {
     floor(port, number)
+}
+
+/// RFB 3.8, with an answer that no common password gives.
+fn vnc(port: u16, number: u64) -> io::Result<()> {
+    let mut stream = connect(port)?;
+    stream.read_exact(&mut [0; 12])?;
+    stream.write_all(b"RFB 003.008\n")?;
+    stream.read_exact(&mut [0; 2])?;
+    stream.write_all(&[2])?;
+    stream.read_exact(&mut [0; 16])?;
+    write!(stream, "{number:016}")?;
+    stream.read_exact(&mut [0; 4])
 }
 
 fn ftp(port: u16, number: u64) -> io::Result<()> {

@@ -58,6 +58,8 @@ pub struct Vnc {
 #[derive(Debug)]
 struct Server {
     product: &'static Product,
+    /// How long it thinks about a wrong answer.
+    pause: Duration,
     common: Common,
     back_off: Option<BackOff>,
     /// Of the product that has accounts.
@@ -88,6 +90,11 @@ impl Protocol for Vnc {
         );
         let product =
             PRODUCTS.iter().find(|product| product.name == name).copied().unwrap_or(&persona::TIGER);
+        let pause = section.duration(
+            "login_delay",
+            product.pause,
+            "How long a wrong password takes; by default as that server has it.",
+        );
         let back_off = section.flag(
             "back_off",
             true,
@@ -112,7 +119,7 @@ impl Protocol for Vnc {
             keys.map_err(note).ok()
         });
         let back_off = product.back_off.filter(|_| back_off).map(BackOff::new);
-        Self { server: Arc::new(Server { product, common, back_off, apple }) }
+        Self { server: Arc::new(Server { product, pause, common, back_off, apple }) }
     }
 
     fn session(&self, _peer: &Peer) -> Connection {

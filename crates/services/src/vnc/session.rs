@@ -245,7 +245,7 @@ impl Connection {
         if let Some(back_off) = &self.server.back_off {
             back_off.failed(source, cx.now());
         }
-        cx.pause(self.server.product.pause);
+        cx.pause(self.server.pause);
         cx.reply(self.server.product.refusal(self.dialect, source));
         self.stage = Stage::Over;
         Flow::Close

@@ -122,6 +122,7 @@ pub(super) const SERVICES: &[Service] = &[
     },
     Service { name: "ntp", port: 123, ..PLAIN },
     Service { name: "redis", port: 6379, keys: &[key("max_arg_length", Default::Number(30))], ..PLAIN },
+    Service { name: "snmp", port: 161, ..PLAIN },
     Service { name: "tftp", port: 69, ..PLAIN },
     Service { name: "vnc", port: 5900, ..PLAIN },
 ];
@@ -150,7 +151,6 @@ pub(super) const ABSENT: &[(&str, &[&str])] = &[
     ("mongodb", &["version"]),
     ("mssql", &["version"]),
     ("sip", &[]),
-    ("snmp", &[]),
     ("rdp", &[]),
     ("portscan", &["ignore_localhost", "logfile", "synrate", "nmaposrate", "lorate", "ignore_ports"]),
     ("smb", &["auditfile"]),
