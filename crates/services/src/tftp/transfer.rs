@@ -29,6 +29,7 @@ pub(super) struct Transfer {
     sent: u32,
     proved: bool,
     odd: u32,
+    /// Bytes of the first reply, if that is bait.
     first_reply: usize,
 }
 
@@ -93,12 +94,13 @@ impl Exchange for Transfer {
                 let reply = match &self.stage {
                     Stage::Download(download) => {
                         seen = seen.severity(Severity::Critical).with("bait", true);
-                        download.current()
+                        let reply = download.current();
+                        self.first_reply = reply.len();
+                        reply
                     }
                     Stage::Upload(upload) => upload.current(),
                     Stage::Asked(_) | Stage::Refused => Vec::new(),
                 };
-                self.first_reply = reply.len();
                 (reply, Flow::Continue)
             }
             Err(refusal) => {
