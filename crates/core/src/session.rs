@@ -20,6 +20,11 @@ pub trait Session: Send + 'static {
     /// Protocols that speak first speak here.
     fn greet(&mut self, _cx: &mut Cx<'_>) {}
 
+    /// Whether the greeting was all there is to say. Asked after it; then the framework hangs up.
+    fn turns_away(&self) -> bool {
+        false
+    }
+
     /// Parses one message from the front of `input`.
     ///
     /// What the real server answers with an error is a message too: parse it into one. [`Halt::Malformed`]
@@ -173,6 +178,8 @@ pub struct Effects {
 pub trait AnySession: Send {
     /// See [`Session::greet`].
     fn greet(&mut self, cx: &mut Cx<'_>);
+    /// See [`Session::turns_away`].
+    fn turns_away(&self) -> bool;
     /// Parses and handles one message, or leaves everything as it was.
     fn step(&mut self, input: &mut Input<'_>, cx: &mut Cx<'_>) -> Result<Flow, Halt>;
     /// See [`Session::more`].
@@ -192,6 +199,10 @@ pub trait AnySession: Send {
 impl<S: Session> AnySession for S {
     fn greet(&mut self, cx: &mut Cx<'_>) {
         Session::greet(self, cx);
+    }
+
+    fn turns_away(&self) -> bool {
+        Session::turns_away(self)
     }
 
     fn step(&mut self, input: &mut Input<'_>, cx: &mut Cx<'_>) -> Result<Flow, Halt> {

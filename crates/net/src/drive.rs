@@ -148,6 +148,9 @@ impl<'a, T: Io> Driver<'a, T> {
             self.reporter.release().await;
         }
         self.carry_out(effects).await;
+        if self.session.turns_away() {
+            return self.served(Flow::Close);
+        }
         loop {
             if let Some(ended) = self.messages().await {
                 return ended;

@@ -15,6 +15,8 @@ pub mod snmp;
 pub mod ssh;
 pub mod tcpbanner;
 pub mod telnet;
+pub mod tftp;
+pub mod vnc;
 
 use haldane_core::Entry;
 
@@ -34,4 +36,6 @@ pub static ALL: &[Entry] = &[
     Entry::datagrams::<ntp::Ntp>(),
     Entry::stream::<git::Git>(),
     Entry::both::<tcpbanner::TcpBanner>(),
+    Entry::datagrams::<tftp::Tftp>(),
+    Entry::stream::<vnc::Vnc>(),
 ];

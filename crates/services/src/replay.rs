@@ -159,6 +159,10 @@ pub fn talk(protocol: &dyn AnyProtocol, pieces: &[&[u8]], finish: bool) -> Outco
     let mut effects = Effects::default();
     session.greet(&mut Cx::new(&peer, now, None, &mut random, &mut effects));
     absorb(&mut out, effects);
+    if session.turns_away() {
+        out.ending = Ending::Close;
+        return out;
+    }
     for (at, piece) in pieces.iter().enumerate() {
         inbox.extend_from_slice(piece);
         while !inbox.is_empty() {

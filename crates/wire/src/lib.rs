@@ -3,3 +3,4 @@
 pub mod ber;
 pub mod ntlm;
 pub mod text;
+pub mod vnc;

@@ -24,6 +24,8 @@ mod clients_git;
 mod clients_httpproxy;
 mod clients_ssh;
 mod clients_text;
+mod clients_tftp;
+mod clients_vnc;
 mod clients_web;
 mod compat;
 mod faults;

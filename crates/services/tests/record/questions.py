@@ -8,6 +8,7 @@ import random
 import struct
 
 from questions_snmp import snmp
+from questions_vnc import vnc, vnc_back_off
 
 
 def question(name, *steps, finish=False, wait=1.2):
@@ -27,6 +28,7 @@ def masks(service):
 MASKS = {
     "ftp": [],
     "redis": [],
+    "vnc": [r"(?:\A\x01\x02|\A\x00\x00\x00\x02|\A)(.{16})\Z"],
     "telnet": [r"Linux (\S+) \((\S+)\) \(pts/(\d+)\)", r"\n(\S+) login: "],
     "http": [
         r"Date: ([^\r]+)\r\n",

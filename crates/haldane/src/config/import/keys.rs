@@ -137,6 +137,8 @@ pub(super) const SERVICES: &[Service] = &[
     Service { name: "redis", port: 6379, keys: &[key("max_arg_length", Default::Number(30))], ..PLAIN },
     Service { name: "snmp", port: 161, ..PLAIN },
     Service { name: "git", port: 9418, ..PLAIN },
+    Service { name: "tftp", port: 69, ..PLAIN },
+    Service { name: "vnc", port: 5900, ..PLAIN },
 ];
 
 /// The keys of `tcpbanner_N`.
@@ -157,13 +159,10 @@ pub(super) const TCP_BANNERS: i64 = 10;
 
 /// Services that the peer has and this version has not, with their keys.
 pub(super) const ABSENT: &[(&str, &[&str])] = &[
-    ("git", &[]),
     ("llmnr", &["query_interval", "query_splay", "hostname"]),
     ("mssql", &["version"]),
     ("sip", &[]),
-    ("tftp", &[]),
     ("rdp", &[]),
-    ("vnc", &[]),
     ("portscan", &["ignore_localhost", "logfile", "synrate", "nmaposrate", "lorate", "ignore_ports"]),
     ("smb", &["auditfile"]),
 ];
