@@ -4,9 +4,11 @@
 pub mod ftp;
 pub mod http;
 pub mod https;
+pub mod llmnr;
 pub mod mysql;
 pub mod redis;
 pub mod replay;
+pub mod smb;
 pub mod ssh;
 pub mod tcpbanner;
 pub mod telnet;
@@ -24,4 +26,6 @@ pub static ALL: &[Entry] = &[
     Entry::stream::<mysql::Mysql>(),
     Entry::stream::<redis::Redis>(),
     Entry::both::<tcpbanner::TcpBanner>(),
+    Entry::sensor::<llmnr::Llmnr>(),
+    Entry::sensor::<smb::Smb>(),
 ];

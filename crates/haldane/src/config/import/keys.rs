@@ -29,7 +29,7 @@ pub(super) struct Key {
 pub(super) struct Service {
     /// Its name in both.
     pub(super) name: &'static str,
-    /// Its port where the file does not say.
+    /// Its port where the file does not say; 0: it listens nowhere, and whatever the file says is left out.
     pub(super) port: i64,
     /// Keys of its own.
     pub(super) keys: &'static [Key],
@@ -121,6 +121,21 @@ pub(super) const SERVICES: &[Service] = &[
         ..PLAIN
     },
     Service { name: "redis", port: 6379, keys: &[key("max_arg_length", Default::Number(30))], ..PLAIN },
+    Service {
+        name: "llmnr",
+        port: 5355,
+        keys: &[
+            key("query_interval", Default::Number(60)),
+            key("query_splay", Default::Number(5)),
+            key("hostname", Default::Text("DC03")),
+        ],
+        ..PLAIN
+    },
+    Service {
+        name: "smb",
+        keys: &[key("auditfile", Default::Text("/var/log/samba-audit.log"))],
+        ..PLAIN
+    },
 ];
 
 /// The keys of `tcpbanner_N`.
@@ -143,7 +158,6 @@ pub(super) const TCP_BANNERS: i64 = 10;
 pub(super) const ABSENT: &[(&str, &[&str])] = &[
     ("git", &[]),
     ("httpproxy", &["skin", "banner", "skin.list"]),
-    ("llmnr", &["query_interval", "query_splay", "hostname"]),
     ("mongodb", &["version"]),
     ("mssql", &["version"]),
     ("ntp", &[]),
@@ -153,7 +167,6 @@ pub(super) const ABSENT: &[(&str, &[&str])] = &[
     ("rdp", &[]),
     ("vnc", &[]),
     ("portscan", &["ignore_localhost", "logfile", "synrate", "nmaposrate", "lorate", "ignore_ports"]),
-    ("smb", &["auditfile"]),
 ];
 
 /// Keys that belong to no service.
