@@ -113,9 +113,8 @@ impl Links {
     pub(super) fn next(&mut self) -> Option<Datagram<'_>> {
         let links = self.links.len();
         let order = (self.turn..links).chain(0..self.turn.min(links));
-        let (at, received) = order
-            .filter_map(|at| Some((at, self.links.get(at)?.receive(&mut self.buffer)?)))
-            .next()?;
+        let (at, received) =
+            order.filter_map(|at| Some((at, self.links.get(at)?.receive(&mut self.buffer)?))).next()?;
         self.turn = at.saturating_add(1);
         let link = self.links.get(at)?;
         Some(Datagram {
@@ -197,6 +196,7 @@ impl Link {
             IpAddr::V4(ip) => {
                 socket.set_multicast_if_v4(&ip)?;
                 socket.set_multicast_ttl_v4(HOPS)?;
+                socket.set_ttl_v4(HOPS)?;
                 socket.set_broadcast(true)?;
             }
             IpAddr::V6(_) => {
@@ -205,8 +205,13 @@ impl Link {
             }
         }
         socket.bind(&address.into())?;
-        let mut link =
-            Self { own, socket: UdpSocket::from_std(socket.into())?, groups: Vec::new(), deaf: None, mute: None };
+        let mut link = Self {
+            own,
+            socket: UdpSocket::from_std(socket.into())?,
+            groups: Vec::new(),
+            deaf: None,
+            mute: None,
+        };
         for group in groups.iter().filter(|group| group.is_ipv4() == address.is_ipv4()) {
             match listen(*group, link.own.index) {
                 Ok(socket) => link.groups.push((*group, socket)),

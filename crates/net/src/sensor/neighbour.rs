@@ -100,7 +100,8 @@ mod tests {
 
     #[test]
     fn the_hardware_address_is_found_among_other_attributes() {
-        let whole = answer(NEW_NEIGHBOUR, &[(1, &[192, 0, 2, 7]), (9, &[1; 5]), (HARDWARE, &[2, 3, 4, 5, 6, 7])]);
+        let whole =
+            answer(NEW_NEIGHBOUR, &[(1, &[192, 0, 2, 7]), (9, &[1; 5]), (HARDWARE, &[2, 3, 4, 5, 6, 7])]);
         assert_eq!(hardware(&whole), Some([2, 3, 4, 5, 6, 7]));
         for cut in 0..whole.len() - 2 {
             assert_eq!(hardware(&whole[..cut]), None);

@@ -16,12 +16,12 @@ mod wire;
 use std::{collections::VecDeque, net::IpAddr, time::Duration};
 
 use haldane_core::{
-    Arrival, Class, Compat, Datagram, Destination, Feed, Host, Kind, Network, Peer, Section, Sensor, Severity,
-    Sighting, Transport, Value, Watch,
+    Arrival, Class, Compat, Datagram, Destination, Feed, Host, Kind, Network, Peer, Section, Sensor,
+    Severity, Sighting, Transport, Value, Watch,
 };
 
 use names::Chance;
-use wire::{Answer, Data, Protocol, Question};
+use wire::{Answer, Data, Fit, Protocol, Question};
 
 /// An answer for a name that nobody has. Field `mac` is the sender's hardware address, `response` the first address
 /// that it gave.
@@ -79,9 +79,9 @@ struct Asked {
 
 impl Asked {
     /// An answer of multicast DNS to the group has no number (RFC 6762, section 18.1).
-    fn fits(&self, answer: &Answer) -> bool {
+    fn fits(&self, answer: &Answer) -> Option<Fit> {
         let unnumbered = self.question.protocol == Protocol::Mdns && answer.id == 0;
-        (self.id == answer.id || unnumbered) && self.question.fits(answer)
+        (self.id == answer.id || unnumbered).then(|| self.question.fits(answer)).flatten()
     }
 }
 
@@ -110,7 +110,8 @@ impl Sensor for Llmnr {
             true,
             "Whether names are made up, too, such as FILESRV71 or DESKTOP-4Q7K2ZD.",
         );
-        let netbios = section.flag("nbtns", false, "Whether the name service of NetBIOS is asked, too (port 137).");
+        let netbios =
+            section.flag("nbtns", false, "Whether the name service of NetBIOS is asked, too (port 137).");
         let mdns = section.flag("mdns", false, "Whether multicast DNS is asked, too (port 5353).");
         let ipv6 = section.flag("ipv6", true, "Whether it asks over IPv6, too.");
         let interfaces = section.list(
@@ -123,7 +124,8 @@ impl Sensor for Llmnr {
         }
         for (key, names) in [("hostname", std::slice::from_ref(&hostname)), ("names", others.as_slice())] {
             if !names.iter().all(|name| possible(name)) {
-                let expected = "expected a name of letters, digits, `-`, `_` and dots, labels of up to 63 characters";
+                let expected =
+                    "expected a name of letters, digits, `-`, `_` and dots, labels of up to 63 characters";
                 section.invalid(key, expected);
             }
             if names.iter().any(|name| name.eq_ignore_ascii_case(&host.name)) {
@@ -175,7 +177,9 @@ fn ways(port: u16, netbios: bool, mdns: bool, ipv6: bool) -> Vec<(Protocol, Dest
     for (protocol, port, on) in [(Protocol::Llmnr, port, true), (Protocol::Mdns, MDNS_PORT, mdns)] {
         for family in [false, true].into_iter().filter(|family| on && (ipv6 || !family)) {
             let group = wire::group(protocol, family, port).map(Destination::Group);
-            ways.extend(group.into_iter().flat_map(|to| [(protocol, to, wire::A), (protocol, to, wire::AAAA)]));
+            ways.extend(
+                group.into_iter().flat_map(|to| [(protocol, to, wire::A), (protocol, to, wire::AAAA)]),
+            );
         }
     }
     if netbios {
@@ -187,7 +191,8 @@ fn ways(port: u16, netbios: bool, mdns: bool, ipv6: bool) -> Vec<(Protocol, Dest
 /// Whether a question for it can be written.
 fn possible(name: &str) -> bool {
     let letter = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
-    name.len() <= 240 && name.split('.').all(|label| (1..=63).contains(&label.len()) && label.chars().all(letter))
+    name.len() <= 240
+        && name.split('.').all(|label| (1..=63).contains(&label.len()) && label.chars().all(letter))
 }
 
 impl Llmnr {
@@ -199,7 +204,8 @@ impl Llmnr {
         }
         self.ask(&self.hostname.clone(), watch);
         let span = self.splay.saturating_mul(2);
-        let whole = self.interval.saturating_add(chosen(span, watch)).saturating_sub(self.splay).max(SHORTEST);
+        let whole =
+            self.interval.saturating_add(chosen(span, watch)).saturating_sub(self.splay).max(SHORTEST);
         if self.others.is_empty() && !self.made_up {
             return watch.wake(whole);
         }
@@ -214,7 +220,9 @@ impl Llmnr {
         self.turn = turn.wrapping_add(1);
         let listed = match self.made_up {
             true if turn.is_multiple_of(2) => None,
-            true => self.others.iter().cycle().nth((turn >> 1).checked_rem(self.others.len()).unwrap_or_default()),
+            true => {
+                self.others.iter().cycle().nth((turn >> 1).checked_rem(self.others.len()).unwrap_or_default())
+            }
             false => self.others.get(turn.checked_rem(self.others.len()).unwrap_or_default()),
         };
         listed.cloned().unwrap_or_else(|| names::plausible(&self.hostname, &mut Random(watch)))
@@ -243,6 +251,12 @@ impl Llmnr {
         id
     }
 
+    /// The question that it fits best; of several, the latest.
+    fn question_of(&mut self, answer: &Answer) -> Option<&mut Asked> {
+        let fits = self.asked.iter_mut().filter_map(|asked| Some((asked.fits(answer)?, asked)));
+        fits.max_by_key(|(fit, _)| *fit).map(|(_, asked)| asked)
+    }
+
     fn hear(&mut self, datagram: &Datagram<'_>, watch: &mut Watch<'_>) {
         let peer = Some(Peer::new(datagram.from, datagram.to, Transport::Udp));
         let unasked = |why: &'static str| {
@@ -252,7 +266,7 @@ impl Llmnr {
         let found = match wire::read(datagram.bytes) {
             Ok(answer) if !answer.responds() => Err("it is no response"),
             Ok(answer) if answer.rcode() != 0 => Err("it says that there is an error"),
-            Ok(answer) => match self.asked.iter_mut().rev().find(|asked| asked.fits(&answer)) {
+            Ok(answer) => match self.question_of(&answer) {
                 Some(asked) => Ok((answer, asked)),
                 None => Err("it fits no question"),
             },
@@ -278,7 +292,8 @@ impl Llmnr {
 
 /// What is known of the sender of any datagram.
 fn seen(kind: &'static Kind, datagram: &Datagram<'_>) -> Sighting {
-    let mac = datagram.mac.map(|[a, b, c, d, e, f]| format!("{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{f:02x}"));
+    let mac =
+        datagram.mac.map(|[a, b, c, d, e, f]| format!("{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{f:02x}"));
     Sighting::of(kind).with("interface", datagram.interface).with("mac", mac)
 }
 

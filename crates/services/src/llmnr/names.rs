@@ -5,8 +5,8 @@
 const FRESH: [(&str, usize); 3] = [("DESKTOP-", 7), ("LAPTOP-", 8), ("WIN-", 11)];
 /// What administrators call servers, before a number.
 const SERVERS: [&str; 16] = [
-    "FILESRV", "FS", "PRINT", "PRN", "SQL", "DB", "BACKUP", "NAS", "APP", "EXCH", "SHARE", "WEB", "ADMIN", "HV",
-    "SCCM", "WSUS",
+    "FILESRV", "FS", "PRINT", "PRN", "SQL", "DB", "BACKUP", "NAS", "APP", "EXCH", "SHARE", "WEB", "ADMIN",
+    "HV", "SCCM", "WSUS",
 ];
 const LETTERS: &[u8; 36] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
 

@@ -76,7 +76,8 @@ pub(super) struct Question {
 impl Question {
     /// The labels as they are sent.
     fn labels(&self) -> Vec<Vec<u8>> {
-        let labels = || self.name.split('.').filter(|label| !label.is_empty()).map(|label| label.as_bytes().to_vec());
+        let labels =
+            || self.name.split('.').filter(|label| !label.is_empty()).map(|label| label.as_bytes().to_vec());
         match self.protocol {
             Protocol::Llmnr => labels().collect(),
             Protocol::Mdns if self.name.to_ascii_lowercase().ends_with(".local") => labels().collect(),
@@ -104,13 +105,25 @@ impl Question {
         self.labels().join(&b'.').eq_ignore_ascii_case(name)
     }
 
-    /// Whether it answers this question. What repeats no question must have a record of the name.
-    pub(super) fn fits(&self, answer: &Answer) -> bool {
-        match answer.question.as_ref() {
-            Some((name, kind)) => self.is_for(name) && *kind == self.kind,
-            None => answer.records.iter().any(|record| self.is_for(&record.name)),
-        }
+    /// How well it answers this question; `None`: not at all. What repeats no question must have a record of the
+    /// name, and one of the type that was asked for is better than another.
+    pub(super) fn fits(&self, answer: &Answer) -> Option<Fit> {
+        let Some((name, kind)) = &answer.question else {
+            let of_name = || answer.records.iter().filter(|record| self.is_for(&record.name));
+            let wholly = of_name().any(|record| record.kind == self.kind);
+            return of_name().next().map(|_| if wholly { Fit::Whole } else { Fit::Name });
+        };
+        (self.is_for(name) && *kind == self.kind).then_some(Fit::Whole)
     }
+}
+
+/// How well an answer fits a question.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Fit {
+    /// The name does.
+    Name,
+    /// Name and type do.
+    Whole,
 }
 
 fn half_bytes(name: &str) -> Vec<u8> {

@@ -82,18 +82,43 @@ fn words(line: &[u8]) -> Option<Attempt> {
     Some(Attempt {
         remote: remote.as_ref().map(plain).as_deref().and_then(address),
         local: local.as_ref().map(plain).as_deref().and_then(address),
-        user: given(Some(user)),
-        domain: given(Some(domain)),
-        workstation: given(workstation),
+        user: given(&user),
+        domain: given(&domain),
+        workstation: workstation.as_ref().and_then(given),
         password_type: password_type.as_ref().map(plain),
         status: plain(&status),
         service: service.as_ref().map(plain),
     })
 }
 
-/// What Samba was not told it writes so.
-fn given(text: Option<Untrusted>) -> Option<Untrusted> {
-    text.filter(|text| text.raw() != b"(null)")
+/// What the client gave, without the escapes. What Samba was not told it writes as `(null)`.
+fn given(text: &Untrusted) -> Option<Untrusted> {
+    if text.raw() == b"(null)" {
+        return None;
+    }
+    let (mut plain, mut rest) = (Vec::new(), text.raw().iter().copied());
+    while let Some(byte) = rest.next() {
+        plain.push(match byte {
+            b'\\' => match rest.next() {
+                Some(b'a') => 7,
+                Some(b'b') => 8,
+                Some(b't') => b'\t',
+                Some(b'n') => b'\n',
+                Some(b'v') => 11,
+                Some(b'f') => 12,
+                Some(b'r') => b'\r',
+                Some(b'x') => {
+                    let digits: Vec<u8> = rest.by_ref().take(2).collect();
+                    let digits = std::str::from_utf8(&digits).unwrap_or_default();
+                    u8::from_str_radix(digits, 16).unwrap_or(b'?')
+                }
+                Some(other) => other,
+                None => b'\\',
+            },
+            other => other,
+        });
+    }
+    Some(plain.into())
 }
 
 /// `ipv4:192.0.2.7:4711`, `ipv6:fe80::1%eth0:445`.

@@ -16,25 +16,27 @@ use std::{
 };
 
 use haldane_core::{
-    Arrival, Class, Compat, Feed, Host, Kind, Login, Peer, Section, Sensor, Severity, Sighting, Transport, Watch,
+    Arrival, Class, Compat, Feed, Host, Kind, Login, Peer, Section, Sensor, Severity, Sighting, Transport,
+    Watch,
 };
 
 use audit::Record;
 use login::{Attempt, Form};
 
 /// An operation on the share: a file was opened or read.
-pub static AUDIT: Kind = Kind::new(5000, "smb.audit", Class::Access, Severity::Medium, "Samba share used").compat(&[
-    Compat::field("USER", "user"),
-    Compat::field("REMOTENAME", "remote_name"),
-    Compat::field("SHARENAME", "share"),
-    Compat::field("LOCALNAME", "local_name"),
-    Compat::field("SMBVER", "version"),
-    Compat::field("SMBARCH", "arch"),
-    Compat::field("DOMAIN", "domain"),
-    Compat::field("AUDITACTION", "action"),
-    Compat::field("STATUS", "status"),
-    Compat::field("FILENAME", "file"),
-]);
+pub static AUDIT: Kind = Kind::new(5000, "smb.audit", Class::Access, Severity::Medium, "Samba share used")
+    .compat(&[
+        Compat::field("USER", "user"),
+        Compat::field("REMOTENAME", "remote_name"),
+        Compat::field("SHARENAME", "share"),
+        Compat::field("LOCALNAME", "local_name"),
+        Compat::field("SMBVER", "version"),
+        Compat::field("SMBARCH", "arch"),
+        Compat::field("DOMAIN", "domain"),
+        Compat::field("AUDITACTION", "action"),
+        Compat::field("STATUS", "status"),
+        Compat::field("FILENAME", "file"),
+    ]);
 /// A login: field `status` is Samba's word for how it ended. Low for one of nobody, without a name.
 pub static LOGIN: Kind = Kind::new(31900, "smb.login", Class::Login, Severity::High, "Samba login");
 
@@ -84,7 +86,8 @@ impl Sensor for Smb {
         } else if let Some((form, attempt)) = login::read(line)
             && self.is_new(form, &attempt)
         {
-            let peer = attempt.remote.map(|remote| Peer::new(remote, local(attempt.local, remote), Transport::Tcp));
+            let peer =
+                attempt.remote.map(|remote| Peer::new(remote, local(attempt.local, remote), Transport::Tcp));
             watch.report(peer, tried(&attempt));
         }
     }
@@ -108,7 +111,8 @@ impl Smb {
 
 /// Our end, where the line does not name it.
 fn local(named: Option<SocketAddr>, remote: SocketAddr) -> SocketAddr {
-    let unknown: IpAddr = if remote.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+    let unknown: IpAddr =
+        if remote.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
     named.unwrap_or_else(|| SocketAddr::new(unknown, PORT))
 }
 

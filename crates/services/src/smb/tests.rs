@@ -33,7 +33,10 @@ const MESSAGE: &str = "user1|192.168.15.105|192.168.15.111|sys1|itshare|SRD1|SMB
 fn a_line_of_the_audit_has_every_field_of_the_peer() {
     let (peer, seen) = one(format!("Dec 17 16:09:28 rocky smbd_audit: {MESSAGE}").as_bytes());
     let peer = peer.unwrap();
-    assert_eq!((peer.remote, peer.local), ("192.168.15.105:0".parse().unwrap(), "192.168.15.111:445".parse().unwrap()));
+    assert_eq!(
+        (peer.remote, peer.local),
+        ("192.168.15.105:0".parse().unwrap(), "192.168.15.111:445".parse().unwrap())
+    );
     let expected = [
         ("USER", "user1"),
         ("REMOTENAME", "sys1"),
@@ -88,7 +91,8 @@ fn names_keep_their_bars_bytes_and_blanks_and_modes_are_no_names() {
 
 #[test]
 fn a_refused_operation_is_reported_with_its_reason() {
-    let (_, seen) = one(b"smbd_audit: u|::ffff:10.0.0.7|10.0.0.1|m|s|l|v|a|t|D|openat|fail (Permission denied)|r|x");
+    let (_, seen) =
+        one(b"smbd_audit: u|::ffff:10.0.0.7|10.0.0.1|m|s|l|v|a|t|D|openat|fail (Permission denied)|r|x");
     assert_eq!(seen.fields["status"], "fail (Permission denied)".into());
 }
 
@@ -163,7 +167,10 @@ fn a_failed_login_is_reported_from_either_form() {
     for line in [TEXT, JSON] {
         let (peer, seen) = one(format!("Nov 24 04:37:15 srv smbd[7]: {line}").as_bytes());
         let peer = peer.unwrap();
-        assert_eq!((peer.remote.to_string(), peer.local.to_string()), ("10.0.0.7:41652".into(), "10.0.0.1:445".into()));
+        assert_eq!(
+            (peer.remote.to_string(), peer.local.to_string()),
+            ("10.0.0.7:41652".into(), "10.0.0.1:445".into())
+        );
         assert_eq!((seen.kind, seen.severity), (&LOGIN, Severity::High));
         let login = seen.login.unwrap();
         assert_eq!((login.username, login.domain), (Some("ad]min".into()), Some("CORP".into())));
@@ -177,16 +184,31 @@ fn a_failed_login_is_reported_from_either_form() {
 #[test]
 fn a_login_that_is_written_in_both_forms_is_reported_once_and_each_of_two_is_reported() {
     let lines = |order: &[&'static str]| order.iter().map(|line| line.as_bytes()).collect::<Vec<_>>();
-    for (order, reported) in
-        [(&[TEXT, JSON][..], 1), (&[JSON, TEXT], 1), (&[JSON, TEXT, JSON, TEXT], 2), (&[JSON, JSON], 2), (&[TEXT, TEXT], 2)]
-    {
+    for (order, reported) in [
+        (&[TEXT, JSON][..], 1),
+        (&[JSON, TEXT], 1),
+        (&[JSON, TEXT, JSON, TEXT], 2),
+        (&[JSON, JSON], 2),
+        (&[TEXT, TEXT], 2),
+    ] {
         assert_eq!(seen(&lines(order)).len(), reported);
     }
 }
 
 #[test]
+fn escapes_of_the_text_are_undone_so_that_both_forms_are_one_login() {
+    let escaped = TEXT.replace("ad]min", "a\\\\b\\tc\\x01\\x7F");
+    let json = JSON.replace("ad]min", "a\\\\b\\tc\\u0001\\u007f");
+    let seen = seen(&[escaped.as_bytes(), json.as_bytes()]);
+    assert_eq!(seen.len(), 1);
+    let login = seen[0].1.login.as_ref().unwrap();
+    assert_eq!(login.username.as_ref().unwrap().raw(), b"a\\b\tc\x01\x7f");
+}
+
+#[test]
 fn a_login_without_a_name_is_little_and_has_none() {
-    let (_, seen) = one(TEXT.replace("[CORP]\\[ad]min] at", "[]\\[] at").replace("WRONG_PASSWORD", "OK").as_bytes());
+    let (_, seen) =
+        one(TEXT.replace("[CORP]\\[ad]min] at", "[]\\[] at").replace("WRONG_PASSWORD", "OK").as_bytes());
     assert_eq!((seen.severity, seen.login.unwrap().username), (Severity::Low, None));
 }
 
@@ -205,7 +227,8 @@ fn what_a_client_chose_makes_no_line_of_the_audit() {
 #[test]
 fn the_file_is_the_peers_unless_another_is_set() {
     let entry = ALL.iter().find(|entry| entry.name == "smb").unwrap();
-    let feeds = |settings: &[&str]| replay::build(entry, settings).map(|service| service.sensor.unwrap().feeds());
+    let feeds =
+        |settings: &[&str]| replay::build(entry, settings).map(|service| service.sensor.unwrap().feeds());
     assert_eq!(feeds(&[]).unwrap(), [Feed::Lines("/var/log/samba-audit.log".into())]);
     assert_eq!(feeds(&["auditfile = \"/tmp/x\""]).unwrap(), [Feed::Lines("/tmp/x".into())]);
     assert!(feeds(&["auditfile = \"\""]).is_err());

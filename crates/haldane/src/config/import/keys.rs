@@ -131,11 +131,7 @@ pub(super) const SERVICES: &[Service] = &[
         ],
         ..PLAIN
     },
-    Service {
-        name: "smb",
-        keys: &[key("auditfile", Default::Text("/var/log/samba-audit.log"))],
-        ..PLAIN
-    },
+    Service { name: "smb", keys: &[key("auditfile", Default::Text("/var/log/samba-audit.log"))], ..PLAIN },
 ];
 
 /// The keys of `tcpbanner_N`.
