@@ -90,7 +90,7 @@ mod tests {
         let mut answer = [0; HEADER + NEIGHBOUR].to_vec();
         answer[4..6].copy_from_slice(&kind.to_ne_bytes());
         for (kind, value) in attributes {
-            answer.extend(u16::try_from(ATTRIBUTE + value.len()).unwrap().to_ne_bytes());
+            answer.extend(u16::try_from(ATTRIBUTE.saturating_add(value.len())).unwrap().to_ne_bytes());
             answer.extend(kind.to_ne_bytes());
             answer.extend(*value);
             answer.resize(answer.len().next_multiple_of(4), 0);
@@ -103,7 +103,7 @@ mod tests {
         let whole =
             answer(NEW_NEIGHBOUR, &[(1, &[192, 0, 2, 7]), (9, &[1; 5]), (HARDWARE, &[2, 3, 4, 5, 6, 7])]);
         assert_eq!(hardware(&whole), Some([2, 3, 4, 5, 6, 7]));
-        for cut in 0..whole.len() - 2 {
+        for cut in 0..whole.len().saturating_sub(2) {
             assert_eq!(hardware(&whole[..cut]), None);
         }
     }

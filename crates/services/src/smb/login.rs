@@ -47,7 +47,10 @@ pub(super) fn read(line: &[u8]) -> Option<(Form, Attempt)> {
 
 fn json(object: &[u8]) -> Option<Attempt> {
     let whole: Value = serde_json::from_slice(object).ok()?;
-    let login = whole.get("Authentication").filter(|_| whole["type"] == "Authentication")?;
+    if whole.get("type").and_then(Value::as_str) != Some("Authentication") {
+        return None;
+    }
+    let login = whole.get("Authentication")?;
     let text = |key: &str| login.get(key).and_then(Value::as_str);
     Some(Attempt {
         remote: text("remoteAddress").and_then(address),
