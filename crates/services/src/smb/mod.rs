@@ -58,7 +58,7 @@ pub struct Smb {
 impl Sensor for Smb {
     const NAME: &'static str = "smb";
     const KINDS: &'static [&'static Kind] = &[&AUDIT, &LOGIN];
-    const TRY: &'static str = "smbclient //{host}/share -N -c 'get README'";
+    const TRY: &'static str = "smbclient //localhost/SHARE -N -c 'get FILE'";
     /// It needs a Samba.
     const ON: bool = false;
 
