@@ -82,10 +82,11 @@ impl Bait {
         let found = match (&login.secret, password) {
             (Some(Secret::Password(_) | Secret::Token(_)), Password::Hashed(_)) => return Glance::NeedsHash,
             (Some(Secret::Password(guess) | Secret::Token(guess)), plain) => plain.verify(guess.raw()),
-            (Some(Secret::Response { scheme, challenge, response, .. }), Password::Plain(plain)) => {
-                let answer =
-                    Answer { username: offered, challenge: challenge.raw(), response: response.raw() };
-                response::answers(scheme, plain.as_bytes(), &answer)
+            (Some(Secret::Response { scheme, .. }), Password::Plain(_)) if response::is_slow(scheme) => {
+                return Glance::NeedsHash;
+            }
+            (Some(secret @ Secret::Response { .. }), Password::Plain(plain)) => {
+                answers(offered, secret, plain)
             }
             // A hash of another kind than the protocol's own says nothing about an answer; keys are not passwords.
             (Some(Secret::Response { .. } | Secret::PublicKey { .. }) | None, _) => false,
@@ -100,9 +101,19 @@ impl Bait {
             (Glance::NeedsHash, Some(Secret::Password(guess) | Secret::Token(guess)), Some(password)) => {
                 password.verify(guess.raw())
             }
+            (Glance::NeedsHash, Some(secret), Some(Password::Plain(plain))) => {
+                answers(login.username.as_ref().map_or(&[], Untrusted::raw), secret, plain)
+            }
             _ => false,
         }
     }
+}
+
+/// Whether that secret is the answer to a challenge which that password gives.
+fn answers(username: &[u8], secret: &Secret, password: &str) -> bool {
+    let Secret::Response { scheme, challenge, response, .. } = secret else { return false };
+    let answer = Answer { username, challenge: challenge.raw(), response: response.raw() };
+    response::answers(scheme, password.as_bytes(), &answer)
 }
 
 /// The bait of all services. Clones share what was found.

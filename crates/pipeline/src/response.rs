@@ -6,6 +6,8 @@ use sha1::Sha1;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
+use crate::snmpv3;
+
 /// What a scheme has to go by.
 pub(crate) struct Answer<'a> {
     /// The user name that was offered.
@@ -23,7 +25,16 @@ const SCHEMES: &[(&str, Scheme)] = &[
     ("mysql_native_password", mysql_native_password),
     ("caching_sha2_password", caching_sha2_password),
     ("digest", digest),
+    ("snmpv3", snmpv3::matches),
 ];
+
+/// Those that take too long for the event path.
+const SLOW: &[&str] = &["snmpv3"];
+
+/// Whether to compute that scheme's answer takes as long as a password hash.
+pub(crate) fn is_slow(scheme: &str) -> bool {
+    SLOW.contains(&scheme)
+}
 
 /// Whether that password gives that answer; no for schemes that are not known.
 pub(crate) fn answers(scheme: &str, password: &[u8], answer: &Answer<'_>) -> bool {

@@ -6,9 +6,11 @@ pub mod http;
 pub mod https;
 pub mod llmnr;
 pub mod mysql;
+pub mod ntp;
 pub mod redis;
 pub mod replay;
 pub mod smb;
+pub mod snmp;
 pub mod ssh;
 pub mod tcpbanner;
 pub mod telnet;
@@ -25,6 +27,8 @@ pub static ALL: &[Entry] = &[
     Entry::stream::<ssh::Ssh>(),
     Entry::stream::<mysql::Mysql>(),
     Entry::stream::<redis::Redis>(),
+    Entry::datagrams::<snmp::Snmp>(),
+    Entry::datagrams::<ntp::Ntp>(),
     Entry::both::<tcpbanner::TcpBanner>(),
     Entry::sensor::<llmnr::Llmnr>(),
     Entry::sensor::<smb::Smb>(),

@@ -1,3 +1,4 @@
 //! What several protocols share and none owns.
 
+pub mod ber;
 pub mod text;

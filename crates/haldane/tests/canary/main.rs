@@ -17,6 +17,8 @@
 mod believable;
 mod clients;
 mod clients_db;
+mod clients_ntp;
+mod clients_snmp;
 mod clients_ssh;
 mod clients_text;
 mod clients_web;

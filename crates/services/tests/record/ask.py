@@ -47,7 +47,24 @@ def read(connection, first, quiet):
         patience = quiet
 
 
+def ask_datagrams(target, question):
+    steps, end = [], "silent"
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as line:
+        line.connect(target)
+        for at, sent in enumerate(question["steps"]):
+            line.send(sent)
+            line.settimeout(question["wait"][at])
+            try:
+                received, end = line.recv(65536), "answered"
+            except TimeoutError:
+                received, end = b"", "silent"
+            steps.append({"send_hex": sent.hex(), "recv_hex": received.hex()})
+    return {"name": question["name"], "steps": steps, "end": end}
+
+
 def ask(target, question, quiet):
+    if question.get("datagrams"):
+        return ask_datagrams(target, question)
     steps, end = [], "open"
     connection = socket.create_connection(target, timeout=20)
     connection.setblocking(True)

@@ -7,6 +7,8 @@ import itertools
 import random
 import struct
 
+from questions_snmp import snmp
+
 
 def question(name, *steps, finish=False, wait=1.2):
     """`steps` are sent one after the other, each after the silence behind the last; b"" waits for a greeting."""

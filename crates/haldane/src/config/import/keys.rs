@@ -120,7 +120,9 @@ pub(super) const SERVICES: &[Service] = &[
         ],
         ..PLAIN
     },
+    Service { name: "ntp", port: 123, ..PLAIN },
     Service { name: "redis", port: 6379, keys: &[key("max_arg_length", Default::Number(30))], ..PLAIN },
+    Service { name: "snmp", port: 161, ..PLAIN },
     Service {
         name: "llmnr",
         port: 5355,
@@ -156,9 +158,7 @@ pub(super) const ABSENT: &[(&str, &[&str])] = &[
     ("httpproxy", &["skin", "banner", "skin.list"]),
     ("mongodb", &["version"]),
     ("mssql", &["version"]),
-    ("ntp", &[]),
     ("sip", &[]),
-    ("snmp", &[]),
     ("tftp", &[]),
     ("rdp", &[]),
     ("vnc", &[]),
