@@ -558,6 +558,29 @@ fn tempfolder(name: &str) -> PathBuf {
 const FULL: &str = include_str!("opencanary-full.conf");
 
 #[test]
+fn sensors_of_the_peers_file_watch_what_it_says_and_want_no_port() {
+    let feeds = |lines: &str| {
+        let config =
+            Config::parse("opencanary.conf", &peer(lines), &machine(&[])).unwrap_or_else(|e| panic!("{e}"));
+        assert_eq!(config.warnings, []);
+        let feeds = |service: &haldane::config::ServiceConfig| {
+            assert_eq!(service.endpoints, []);
+            (service.entry.name, format!("{:?}", service.service.sensor.as_ref().unwrap().feeds()))
+        };
+        config.services.iter().map(feeds).collect::<Vec<_>>()
+    };
+    let on = feeds(
+        "\"smb.enabled\": true, \"llmnr.enabled\": true, \"llmnr.port\": 5356, \"llmnr.hostname\": \"DC9\"",
+    );
+    let network = "[Network(Network { interfaces: [], groups: [] })]";
+    let expected = [("llmnr", network), ("smb", "[Lines(\"/var/log/samba-audit.log\")]")];
+    assert_eq!(on, expected.map(|(name, feeds)| (name, feeds.to_owned())));
+    let set =
+        feeds("\"smb.enabled\": true, \"smb.port\": 9, \"smb.auditfile\": \"/x\", \"llmnr.enabled\": false");
+    assert_eq!(set, [("smb", "[Lines(\"/x\")]".to_owned())]);
+}
+
+#[test]
 fn every_key_of_the_peer_is_known() {
     let known = import::known_keys();
     let table = json(FULL);

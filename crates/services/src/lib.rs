@@ -7,10 +7,12 @@ pub mod http;
 pub mod httpproxy;
 pub mod https;
 pub mod mongodb;
+pub mod llmnr;
 pub mod mysql;
 pub mod ntp;
 pub mod redis;
 pub mod replay;
+pub mod smb;
 pub mod snmp;
 pub mod ssh;
 pub mod tcpbanner;
@@ -38,4 +40,6 @@ pub static ALL: &[Entry] = &[
     Entry::both::<tcpbanner::TcpBanner>(),
     Entry::datagrams::<tftp::Tftp>(),
     Entry::stream::<vnc::Vnc>(),
+    Entry::sensor::<llmnr::Llmnr>(),
+    Entry::sensor::<smb::Smb>(),
 ];

@@ -29,7 +29,7 @@ pub(super) struct Key {
 pub(super) struct Service {
     /// Its name in both.
     pub(super) name: &'static str,
-    /// Its port where the file does not say.
+    /// Its port where the file does not say; 0: it listens nowhere, and whatever the file says is left out.
     pub(super) port: i64,
     /// Keys of its own.
     pub(super) keys: &'static [Key],
@@ -139,6 +139,17 @@ pub(super) const SERVICES: &[Service] = &[
     Service { name: "git", port: 9418, ..PLAIN },
     Service { name: "tftp", port: 69, ..PLAIN },
     Service { name: "vnc", port: 5900, ..PLAIN },
+    Service {
+        name: "llmnr",
+        port: 5355,
+        keys: &[
+            key("query_interval", Default::Number(60)),
+            key("query_splay", Default::Number(5)),
+            key("hostname", Default::Text("DC03")),
+        ],
+        ..PLAIN
+    },
+    Service { name: "smb", keys: &[key("auditfile", Default::Text("/var/log/samba-audit.log"))], ..PLAIN },
 ];
 
 /// The keys of `tcpbanner_N`.
@@ -159,12 +170,10 @@ pub(super) const TCP_BANNERS: i64 = 10;
 
 /// Services that the peer has and this version has not, with their keys.
 pub(super) const ABSENT: &[(&str, &[&str])] = &[
-    ("llmnr", &["query_interval", "query_splay", "hostname"]),
     ("mssql", &["version"]),
     ("sip", &[]),
     ("rdp", &[]),
     ("portscan", &["ignore_localhost", "logfile", "synrate", "nmaposrate", "lorate", "ignore_ports"]),
-    ("smb", &["auditfile"]),
 ];
 
 /// Keys that belong to no service.
