@@ -5,6 +5,7 @@
 
 use std::{
     fmt::{self, Debug},
+    net::SocketAddr,
     path::PathBuf,
     time::{Duration, SystemTime},
 };
@@ -38,6 +39,18 @@ pub enum Feed {
     Lines(PathBuf),
     /// Packets for this machine that open a conversation, or belong to none: what scanners send.
     Packets,
+    /// What comes back when something is sent to everybody on the networks of this machine ([`Watch::send`]).
+    Network(Network),
+}
+
+/// How everybody is talked to.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+pub struct Network {
+    /// The interfaces that are used, by name; none named: all that are up and not loopback.
+    pub interfaces: Vec<String>,
+    /// Groups, with their ports, that are listened to: for answers that are sent to everybody, too. What is sent to
+    /// the port that it was asked from is heard in any case.
+    pub groups: Vec<SocketAddr>,
 }
 
 impl fmt::Display for Feed {
@@ -45,6 +58,8 @@ impl fmt::Display for Feed {
         match self {
             Self::Lines(path) => write!(f, "{}", path.display()),
             Self::Packets => f.write_str("packets for this machine"),
+            Self::Network(network) if network.interfaces.is_empty() => f.write_str("the network"),
+            Self::Network(network) => write!(f, "the network on {}", network.interfaces.join(", ")),
         }
     }
 }
@@ -60,6 +75,35 @@ pub enum Arrival<'a> {
     Line(&'a [u8]),
     /// A packet.
     Packet(Packet<'a>),
+    /// A datagram from the network.
+    Datagram(Datagram<'a>),
+}
+
+/// A datagram that a [`Feed::Network`] received.
+#[derive(Debug, Clone, Copy)]
+pub struct Datagram<'a> {
+    /// Who sent it.
+    pub from: SocketAddr,
+    /// Our end: the port that was asked from, or the group.
+    pub to: SocketAddr,
+    /// The hardware address of the sender, where the system knows it.
+    pub mac: Option<[u8; 6]>,
+    /// The interface that it came over.
+    pub interface: &'a str,
+    /// What it says; at most [`DATAGRAM`] bytes, the rest is cut.
+    pub bytes: &'a [u8],
+}
+
+/// The longest datagram that a sensor is given, in bytes: RFC 6762, section 17, knows none that is longer.
+pub const DATAGRAM: usize = 9000;
+
+/// Whom a sensor sends to. Never further than the next router, and over each interface.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Destination {
+    /// Whoever is in that multicast group, at that port.
+    Group(SocketAddr),
+    /// Everybody (the broadcast address of each IPv4 network), at that port.
+    Everybody(u16),
 }
 
 /// A packet as the system handed it over: for an address of this machine, for a group or for everybody; never one that
@@ -101,6 +145,8 @@ pub struct Watched {
     pub seen: Vec<(Option<Peer>, Sighting)>,
     /// When to wake it, from now on; `None` changes nothing.
     pub wake: Option<Duration>,
+    /// To send.
+    pub sent: Vec<(Destination, Vec<u8>)>,
 }
 
 impl<'a> Watch<'a> {
@@ -127,6 +173,11 @@ impl<'a> Watch<'a> {
     /// Asks to be woken after that time. A later wish replaces an earlier one.
     pub fn wake(&mut self, after: Duration) {
         self.effects.wake = Some(after);
+    }
+
+    /// Sends a datagram, from a port of our own; needs a [`Feed::Network`].
+    pub fn send(&mut self, to: Destination, bytes: Vec<u8>) {
+        self.effects.sent.push((to, bytes));
     }
 }
 

@@ -5,6 +5,8 @@
 
 mod filter;
 mod lines;
+mod multicast;
+mod neighbour;
 mod packets;
 
 use std::{
@@ -17,7 +19,7 @@ use std::{
 };
 
 use haldane_core::{
-    Arrival, Batch, Event, Feed, Peer, Sighting, Watch, Watched, sensor::AnySensor, text::bound,
+    Arrival, Batch, Destination, Event, Feed, Peer, Sighting, Watch, Watched, sensor::AnySensor, text::bound,
 };
 use tokio::{
     sync::mpsc,
@@ -45,6 +47,8 @@ pub enum Opened {
     Lines(lines::Tail),
     /// See [`Feed::Packets`].
     Packets(Box<packets::Packets>),
+    /// See [`Feed::Network`].
+    Network(multicast::Links),
 }
 
 /// Opens a feed.
@@ -55,6 +59,7 @@ pub fn open(feed: &Feed) -> io::Result<Opened> {
     match feed {
         Feed::Lines(path) => Ok(Opened::Lines(lines::Tail::open(path))),
         Feed::Packets => packets::Packets::open().map(|packets| Opened::Packets(Box::new(packets))),
+        Feed::Network(network) => Ok(Opened::Network(multicast::Links::new(network))),
     }
 }
 
@@ -64,6 +69,7 @@ impl Opened {
         match self {
             Self::Lines(tail) => tail.poll_ready(cx),
             Self::Packets(packets) => packets.poll_ready(cx),
+            Self::Network(links) => links.poll_ready(cx),
         }
     }
 
@@ -72,6 +78,7 @@ impl Opened {
         match self {
             Self::Lines(tail) => tail.next().map(Arrival::Line),
             Self::Packets(packets) => packets.next().map(Arrival::Packet),
+            Self::Network(links) => links.next().map(Arrival::Datagram),
         }
     }
 
@@ -80,6 +87,14 @@ impl Opened {
         match self {
             Self::Lines(tail) => tail.news(),
             Self::Packets(_) => None,
+            Self::Network(links) => links.news(),
+        }
+    }
+
+    /// Sends what a sensor wants sent; a feed that only listens has no way to.
+    fn send(&mut self, sent: &[(Destination, Vec<u8>)]) {
+        if let Self::Network(links) = self {
+            links.send(sent);
         }
     }
 }
@@ -92,9 +107,10 @@ pub async fn watch(
     events: mpsc::Sender<Batch>,
     stop: CancellationToken,
 ) -> Vec<(Feed, Opened)> {
-    let mut watcher = Watcher { name, sensor, events, seen: Vec::new(), wake: None };
+    let mut watcher = Watcher { name, sensor, events, seen: Vec::new(), sent: Vec::new(), wake: None };
     watcher.take(Arrival::Started);
     watcher.hand_over().await;
+    watcher.send(&mut feeds);
     let mut left = LAST;
     while left > 0 {
         // "Never" is a time that is far away, so that there is one kind of sleep.
@@ -120,6 +136,7 @@ pub async fn watch(
             () = std::future::ready(()), if stopping => break,
         }
         watcher.hand_over().await;
+        watcher.send(&mut feeds);
         if stopping {
             left = left.saturating_sub(1);
         }
@@ -144,6 +161,7 @@ struct Watcher {
     sensor: Box<dyn AnySensor>,
     events: mpsc::Sender<Batch>,
     seen: Vec<Event>,
+    sent: Vec<(Destination, Vec<u8>)>,
     wake: Option<Instant>,
 }
 
@@ -168,6 +186,7 @@ impl Watcher {
         for (peer, seen) in effects.seen {
             self.stamp(peer, seen);
         }
+        self.sent.extend(effects.sent);
         if let Some(after) = effects.wake {
             self.wake = Instant::now().checked_add(after);
         }
@@ -177,6 +196,13 @@ impl Watcher {
         let at = now();
         bound(&mut seen.fields, EVIDENCE);
         self.seen.push(Event::stamped(seen, self.name, id(at), peer, (id(at), at)));
+    }
+
+    fn send(&mut self, feeds: &mut [(Feed, Opened)]) {
+        let sent = std::mem::take(&mut self.sent);
+        if !sent.is_empty() {
+            feeds.iter_mut().for_each(|(_, feed)| feed.send(&sent));
+        }
     }
 
     /// A full queue makes the sensor wait; what arrives meanwhile waits in its feeds.

@@ -24,7 +24,7 @@ use nix::{
     sys::socket::{ControlMessageOwned, LinkAddr, MsgFlags, recvmsg, setsockopt, sockopt},
 };
 use socket2::{Domain, Protocol, SockFilter, Socket, Type};
-use tokio::io::{Interest, unix::AsyncFd};
+use tokio::io::Interest;
 
 use super::filter;
 
@@ -63,7 +63,8 @@ struct Source {
     ethertype: u16,
     /// Until there is a runtime.
     closed: Option<Socket>,
-    socket: Option<AsyncFd<Socket>>,
+    /// Only its readiness is asked for, which is the same for every socket; the type is the one that tokio has.
+    socket: Option<tokio::net::UdpSocket>,
     /// Packets that did not fit, since it was opened.
     lost: u32,
 }
@@ -195,17 +196,17 @@ impl Source {
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if let Some(socket) = self.closed.take() {
-            self.socket = AsyncFd::with_interest(socket, Interest::READABLE).ok();
+            self.socket = tokio::net::UdpSocket::from_std(socket.into()).ok();
         }
         match &self.socket {
-            Some(socket) => socket.poll_read_ready(cx).map(|_| ()),
+            Some(socket) => socket.poll_recv_ready(cx).map(|_| ()),
             None => Poll::Pending,
         }
     }
 
     fn receive(&mut self, buffer: &mut [u8; SNAP]) -> Option<Received> {
         let socket = self.socket.as_ref()?;
-        let mut received = socket.try_io(Interest::READABLE, |socket| receive(socket, buffer)).ok()?;
+        let mut received = socket.try_io(Interest::READABLE, || receive(socket, buffer)).ok()?;
         let total = received.lost;
         received.lost = total.wrapping_sub(self.lost);
         self.lost = total;
@@ -214,7 +215,7 @@ impl Source {
 }
 
 /// A packet, and how many did not fit since the socket was opened.
-fn receive(socket: &Socket, buffer: &mut [u8; SNAP]) -> io::Result<Received> {
+fn receive(socket: &impl AsRawFd, buffer: &mut [u8; SNAP]) -> io::Result<Received> {
     let mut space = cmsg_space!(u32);
     let mut parts = [IoSliceMut::new(buffer)];
     let message =
