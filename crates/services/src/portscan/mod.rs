@@ -149,10 +149,10 @@ impl Sensor for PortScan {
 
     fn take(&mut self, arrival: Arrival<'_>, watch: &mut Watch<'_>) {
         match arrival {
-            Arrival::Started => {}
             Arrival::Woken => self.woken_at = None,
             Arrival::Packet(packet) => self.packet(&packet, watch),
             Arrival::Line(line) => self.line(line, watch),
+            Arrival::Started | Arrival::Datagram(_) => {}
         }
         self.tell(watch);
     }
