@@ -36,6 +36,7 @@ mod lifecycle;
 mod llmnr;
 mod network;
 mod operator;
+mod portscan;
 mod privileges;
 mod receivers;
 mod smb;

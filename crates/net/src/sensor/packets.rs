@@ -29,7 +29,7 @@ use tokio::io::Interest;
 use super::filter;
 
 /// What a socket may hold for us, in bytes (the kernel doubles it for its own book-keeping). A packet takes about 800.
-const BUFFER: usize = 2 << 20;
+const BUFFER: usize = 4 << 20;
 /// Packets that may have come before the filter was in force.
 const EARLY: usize = 100_000;
 /// How long it is believed which addresses are ours and what interfaces are called.

@@ -167,11 +167,6 @@ impl PortScan {
             return;
         }
         let (source_port, port) = ports_of(&header);
-        // Daemons that talk to each other (NTP) use the same port at both ends; DHCP and its like come unasked.
-        let unasked = port == source_port && port < 1024 || NOISE.contains(&port);
-        if technique == Technique::Udp && unasked {
-            return;
-        }
         let ends = Ends { source: header.source, source_port, destination: header.destination, port };
         if self.logfile.is_some() {
             self.remember(ends.print(technique));
@@ -280,7 +275,10 @@ impl Ends {
     }
 
     fn touch(&self, technique: Technique, local: bool) -> Touch {
-        Touch { source: self.source, destination: self.destination, port: self.port, technique, local }
+        // Daemons that talk to each other (NTP) use the same port at both ends.
+        let same = self.port == self.source_port && self.port < 1024;
+        let noise = technique == Technique::Udp && (same || NOISE.contains(&self.port));
+        Touch { source: self.source, destination: self.destination, port: self.port, technique, noise, local }
     }
 
     fn peer(&self, transport: Transport) -> Peer {
@@ -306,15 +304,4 @@ fn is_loopback(address: IpAddr) -> bool {
 fn millis(time: SystemTime) -> u64 {
     let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
-}
-
-/// Reads those bytes as a packet, then as a line of the kernel's log: for fuzzing.
-pub fn read_anything(bytes: &[u8]) {
-    if let Ok(header) = packet::parse(bytes) {
-        let packet =
-            Packet { interface: "eth0", link: Some([0; 14]), loopback: false, to_us: true, bytes, lost: 0 };
-        technique::of(&header);
-        facts::fields(&packet, &header);
-    }
-    line::read(bytes);
 }

@@ -33,21 +33,23 @@ pub(super) struct Touch {
     /// 0 for ICMP.
     pub(super) port: u16,
     pub(super) technique: Technique,
+    /// Such comes unasked, and from everybody.
+    pub(super) noise: bool,
     /// It never left this machine.
     pub(super) local: bool,
 }
 
 impl Touch {
-    /// Whether it may be an answer to something that this machine asked.
-    fn may_be_answer(&self) -> bool {
+    /// Whether it says nothing about its source: it may be an answer to something that this machine asked.
+    fn tells_nothing(&self) -> bool {
         let answers = self.technique.may_be_late() || self.technique == Technique::Udp;
-        answers && EPHEMERAL.contains(&self.port)
+        self.noise || (answers && EPHEMERAL.contains(&self.port))
     }
 
     /// What a target that is touched like that weighs.
     fn weight(&self) -> u32 {
         match self.technique {
-            _ if self.may_be_answer() => 0,
+            _ if self.tells_nothing() => 0,
             // A server's client that is told a port to connect to (passive FTP) touches many.
             Technique::Syn if EPHEMERAL.contains(&self.port) => 1,
             // A connection that began before we looked.
@@ -79,8 +81,10 @@ pub(super) struct Source {
 #[derive(Debug)]
 struct Scan {
     destination: IpAddr,
-    /// When it is to be told of next.
+    /// When it is to be looked at next.
     due: u64,
+    /// Until when it is not told how it goes on.
+    silent: u64,
     /// How often it was told of.
     told: usize,
     /// Targets when it was told of.
@@ -101,7 +105,7 @@ impl Source {
                 *self = Self { buckets, ..Self::new(now) };
             }
             let known = self.tcp.contains(touch.port);
-            if touch.may_be_answer() || (touch.technique.may_be_late() && known) {
+            if touch.tells_nothing() || (touch.technique.may_be_late() && known) {
                 return None;
             }
         }
@@ -146,7 +150,7 @@ impl Source {
     /// Decides that it is a scan; returns when that is to be told.
     pub(super) fn open(&mut self, destination: IpAddr, now: u64) -> u64 {
         let due = now.saturating_add(SETTLE);
-        self.scan = Some(Box::new(Scan { destination, due, told: 0, targets: 0 }));
+        self.scan = Some(Box::new(Scan { destination, due, silent: due, told: 0, targets: 0 }));
         due
     }
 
@@ -164,21 +168,20 @@ impl Source {
         let kind = match scan.told {
             0 => Some(&SCAN),
             _ if over => Some(&ENDED),
-            _ if scan.targets < targets => Some(&GOES_ON),
+            _ if scan.targets < targets && scan.silent <= now => Some(&GOES_ON),
             _ => None,
         };
         // What is not told yet cannot be over.
         let over = over && scan.told > 0;
         if kind.is_some() {
             let wait = GOES_ON_AFTER.get(scan.told).or(GOES_ON_AFTER.last()).copied().unwrap_or(PAUSE);
-            scan.due = now.saturating_add(wait);
+            scan.silent = now.saturating_add(wait);
             scan.told = scan.told.saturating_add(1);
             scan.targets = targets;
-        } else {
-            scan.due = now.saturating_add(GOES_ON_AFTER.first().copied().unwrap_or(PAUSE));
         }
-        // The end is not missed because it is told ever more rarely how it goes on.
-        scan.due = scan.due.min(last.saturating_add(PAUSE).max(now.saturating_add(1000)));
+        // With nothing new, it is only its end that can be told.
+        let goes_on = if scan.silent > now { scan.silent } else { u64::MAX };
+        scan.due = goes_on.min(last.saturating_add(PAUSE)).max(now.saturating_add(1));
         let destination = scan.destination;
         Some((destination, kind.map(|kind| self.sighting(kind)), over))
     }

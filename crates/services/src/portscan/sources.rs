@@ -25,6 +25,9 @@ const LOCAL: u32 = 5;
 const SINGLES: (u64, u64) = (100, 1_000);
 /// New scans: a second, and at once.
 const OPENINGS: (u64, u64) = (1, 100);
+/// A scan so many times as large as need be has a claim of its own to be told, and to a tenth of the places: small ones
+/// of forged sources do not bury it.
+const LARGER: u32 = 10;
 /// How long what is too much is counted before it is told, and the time between two such messages, in milliseconds.
 const COUNTED: (u64, u64) = (2_000, 60_000);
 
@@ -55,7 +58,8 @@ pub(super) struct Sources {
     room: usize,
     scans: usize,
     singles: Bucket,
-    openings: Bucket,
+    /// For small scans, and for large ones.
+    openings: [Bucket; 2],
     flood: Flood,
     /// When the next message is due.
     pub(super) due: Option<u64>,
@@ -85,7 +89,7 @@ impl Sources {
             room: LARGE,
             scans: 0,
             singles: Bucket::default(),
-            openings: Bucket::default(),
+            openings: Default::default(),
             flood: Flood::default(),
             due: None,
         }
@@ -97,26 +101,10 @@ impl Sources {
             self.forget_half();
         }
         let source = self.table.entry(touch.source).or_insert_with(|| Source::new(now));
-        let large = source.large();
+        let before = source.weight;
         let Some(new) = source.touch(touch, now, self.settings.window, &mut self.room) else { return false };
-        debug_assert!(source.large() >= large);
-        let most = self.settings.targets.saturating_mul(if touch.local { LOCAL } else { 1 });
-        if !source.is_scan() && source.weight >= most.saturating_mul(WHOLE) {
-            let rate = Rate::new(OPENINGS.0, 1).burst(OPENINGS.1);
-            let due = match self.scans < SCANS && self.openings.take(rate, now) {
-                true => {
-                    self.scans = self.scans.saturating_add(1);
-                    source.open(touch.destination, now)
-                }
-                false => {
-                    self.flood.scans = self.flood.scans.saturating_add(1);
-                    // It begins anew, so that it is counted once and not with each packet.
-                    source.weight = 0;
-                    self.flood.counting(now)
-                }
-            };
-            self.due = Some(self.due.map_or(due, |earlier| earlier.min(due)));
-        }
+        self.decide(touch, before, now);
+        let Some(source) = self.table.get_mut(&touch.source) else { return false };
         let (rate, place) = match touch.technique {
             Technique::Syn => (self.settings.syn, 0),
             Technique::Os => (self.settings.nmap, 1),
@@ -134,8 +122,38 @@ impl Sources {
         }
         self.flood.packets = self.flood.packets.saturating_add(1);
         let due = self.flood.counting(now);
-        self.due = Some(self.due.map_or(due, |earlier| earlier.min(due)));
+        self.due_at(due);
         false
+    }
+
+    /// Looks whether a source, which weighed less before, is a scan now.
+    fn decide(&mut self, touch: &Touch, before: u32, now: u64) {
+        let enough = self.settings.targets.saturating_mul(if touch.local { LOCAL } else { 1 });
+        let enough = enough.saturating_mul(WHOLE);
+        let Some(source) = self.table.get_mut(&touch.source) else { return };
+        if source.is_scan() || source.weight < enough {
+            return;
+        }
+        let large = source.weight >= enough.saturating_mul(LARGER);
+        let places = if large { SCANS } else { SCANS.saturating_sub(SCANS.div_euclid(10)) };
+        let [small_ones, large_ones] = &mut self.openings;
+        let bucket = if large { large_ones } else { small_ones };
+        let due = match self.scans < places && bucket.take(Rate::new(OPENINGS.0, 1).burst(OPENINGS.1), now) {
+            true => {
+                self.scans = self.scans.saturating_add(1);
+                source.open(touch.destination, now)
+            }
+            // Counted once, and tried again with its next packet.
+            false => {
+                self.flood.scans = self.flood.scans.saturating_add(u64::from(before < enough));
+                self.flood.counting(now)
+            }
+        };
+        self.due_at(due);
+    }
+
+    fn due_at(&mut self, due: u64) {
+        self.due = Some(self.due.map_or(due, |earlier| earlier.min(due)));
     }
 
     /// Everything that is due.
