@@ -7,7 +7,7 @@ use std::process::{Command, Output, Stdio};
 use serde_json::Value;
 
 use crate::{
-    fixture::{Canary, folder, free_port},
+    fixture::{Canary, folder, free_port, until},
     network::Cable,
 };
 
@@ -24,7 +24,7 @@ fn cable(test: &str, sources: usize) -> Option<Cable> {
     let cable = Cable::lay(test)?;
     for number in 100..100 + sources {
         for address in [format!("192.0.2.{number}/24"), format!("fe80::{number}/64")] {
-            let mut add = cable.far("ip", &["addr", "add", &address, "dev", "far0", "nodad"]);
+            let mut add = cable.far("ip", &["addr", "add", &address, "dev", "far0"]);
             assert!(add.status().unwrap().success());
         }
     }
@@ -101,7 +101,8 @@ fn each_scan_of_nmap_is_one_scan_with_its_technique_and_its_ports() {
 #[test]
 fn single_packets_have_the_peer_s_kinds_and_the_fields_of_the_header() {
     let Some(cable) = cable("fields", 1) else { return };
-    let canary = canary(&cable, "[service.portscan]\n");
+    let peer_s = "[sink.file]\npath = \"{folder}/peer.log\"\nformat = \"compatible\"\n";
+    let canary = canary(&cable, &format!("[service.portscan]\n{peer_s}"));
     nmap(&cable, "192.0.2.100", "-Pn -sS -p 22 -g 4711 --ttl 99 192.0.2.1");
     let syn = canary.event("a SYN", |event| is(event, "portscan.syn", "192.0.2.100"));
     assert_eq!(
@@ -126,6 +127,14 @@ fn single_packets_have_the_peer_s_kinds_and_the_fields_of_the_header() {
     let mac = fields["mac"].as_str().unwrap();
     assert!(mac.ends_with(&format!(":{}:08:00", crate::network::MAC)) && mac.len() == 41, "{mac}");
     assert_eq!(fields.as_object().unwrap().len(), expected.len() + 2, "those, id and mac: {fields}");
+    let log = canary.folder.path().join("peer.log");
+    let line =
+        || std::fs::read_to_string(&log).ok()?.lines().find(|line| line.contains("5001")).map(str::to_owned);
+    until("the peer's line", || line().is_some());
+    let line: Value = serde_json::from_str(&line().unwrap()).unwrap();
+    assert_eq!((&line["dst_port"], &line["src_port"]), (&"22".into(), &"4711".into()), "as text");
+    let upper = fields.as_object().unwrap().iter().map(|(name, value)| (name.to_uppercase(), value.clone()));
+    assert_eq!(line["logdata"], Value::Object(upper.collect()));
 }
 
 #[test]

@@ -105,7 +105,9 @@ impl Source {
                 *self = Self { buckets, ..Self::new(now) };
             }
             let known = self.tcp.contains(touch.port);
-            if touch.tells_nothing() || (touch.technique.may_be_late() && known) {
+            // Noise has few ports, and may turn out to belong to a scan.
+            let answer = touch.tells_nothing() && !touch.noise;
+            if answer || (touch.technique.may_be_late() && known) {
                 return None;
             }
         }

@@ -112,7 +112,7 @@ impl Sources {
             Technique::Xmas => (self.settings.nmap, 3),
             Technique::Fin => (self.settings.nmap, 4),
             // A conversation is one target, not a message for each of its packets.
-            _ if !new => return false,
+            _ if !new || touch.noise => return false,
             _ => (self.settings.nmap, 5),
         };
         let rate = if touch.local { self.settings.local } else { rate };
