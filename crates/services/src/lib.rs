@@ -8,12 +8,13 @@ pub mod mysql;
 pub mod ntp;
 pub mod redis;
 pub mod replay;
+pub mod sip;
 pub mod snmp;
 pub mod ssh;
 pub mod tcpbanner;
 pub mod telnet;
 
-use haldane_core::Entry;
+use haldane_core::{Entry, Transport};
 
 /// Every protocol that this crate emulates, in the order of the documentation.
 #[rustfmt::skip]
@@ -27,5 +28,6 @@ pub static ALL: &[Entry] = &[
     Entry::stream::<redis::Redis>(),
     Entry::datagrams::<snmp::Snmp>(),
     Entry::datagrams::<ntp::Ntp>(),
+    Entry::both::<sip::Sip>().usually(&[Transport::Udp, Transport::Tcp]),
     Entry::both::<tcpbanner::TcpBanner>(),
 ];

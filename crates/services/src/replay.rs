@@ -99,12 +99,24 @@ pub fn host() -> Host {
     Host { name: "files01".into(), keep }
 }
 
-/// Builds the service of that row from `key = value` lines (values: `"text"`, numbers, `true`, `false`).
+/// Builds the service of that row from `key = value` lines (values: `"text"`, numbers, `true`, `false`, lists
+/// of such).
 ///
 /// # Errors
 /// The mistakes found in them.
 pub fn build(entry: &Entry, settings: &[&str]) -> Result<Service, Vec<Problem>> {
     build_on(entry, settings, &host())
+}
+
+fn raw(value: &str) -> Raw {
+    match value.strip_prefix('"').and_then(|text| text.strip_suffix('"')) {
+        Some(text) => Raw::Text(String::from_utf8_lossy(&unescape(text)).into_owned()),
+        None => match value {
+            "true" => Raw::Bool(true),
+            "false" => Raw::Bool(false),
+            number => number.parse().map_or(Raw::Null, Raw::Int),
+        },
+    }
 }
 
 /// The same, on that host.
@@ -115,15 +127,12 @@ pub fn build_on(entry: &Entry, settings: &[&str], host: &Host) -> Result<Service
     let place = Place { file: "settings".into(), line: 0 };
     let entries = settings.iter().filter_map(|line| line.split_once('=')).map(|(key, value)| {
         let (key, value) = (key.trim().to_owned(), value.trim());
-        let value = match value.strip_prefix('"').and_then(|text| text.strip_suffix('"')) {
-            Some(text) => Raw::Text(String::from_utf8_lossy(&unescape(text)).into_owned()),
-            None => match value {
-                "true" => Raw::Bool(true),
-                "false" => Raw::Bool(false),
-                number => number.parse().map_or(Raw::Null, Raw::Int),
-            },
+        let node = |value| Node { place: place.clone(), value };
+        let value = match value.strip_prefix('[').and_then(|list| list.strip_suffix(']')) {
+            Some(list) => Raw::List(list.split(',').map(|item| node(raw(item.trim()))).collect()),
+            None => raw(value),
         };
-        Item { written: key.clone(), key, node: Node { place: place.clone(), value } }
+        Item { written: key.clone(), key, node: node(value) }
     });
     let table = Table { name: entry.name.to_owned(), entries: entries.collect() };
     let mut problems = Vec::new();

@@ -77,14 +77,19 @@ const PAIRS: usize = 256;
 const VALUES: usize = 1024;
 
 /// What Digest clients were asked, as far as we know; for the record of what they answered.
-pub(super) fn of_field(head: &Head) -> Option<Login> {
-    let value = head.field("Authorization").or_else(|| head.field("Proxy-Authorization"))?;
+pub(crate) fn of_field(head: &Head) -> Option<Login> {
+    let field = head.field("Authorization").or_else(|| head.field("Proxy-Authorization"));
+    of_value(field?, &head.method)
+}
+
+/// What one such field holds.
+pub(crate) fn of_value(value: &[u8], method: &[u8]) -> Option<Login> {
     let end = value.iter().position(|byte| *byte == b' ').unwrap_or(value.len());
     let (scheme, rest) = value.split_at_checked(end)?;
     let rest = rest.trim_ascii();
     match scheme.to_ascii_lowercase().as_slice() {
         b"basic" => Some(basic(rest)),
-        b"digest" => Some(digest(rest, &head.method)),
+        b"digest" => Some(digest(rest, method)),
         b"bearer" => Some(Login::new("bearer").secret(Secret::Token(rest.into()))),
         other => {
             let mut login = Login::new("other").secret(Secret::Token(rest.into()));
@@ -142,7 +147,7 @@ fn digest(text: &[u8], method: &[u8]) -> Login {
 }
 
 /// `name=value, name="quoted value"` (RFC 9110, section 11.2).
-fn parameters(text: &[u8]) -> Vec<Pair> {
+pub(crate) fn parameters(text: &[u8]) -> Vec<Pair> {
     let (mut pairs, mut rest) = (Vec::new(), text);
     while let Some(equals) = rest.iter().position(|byte| *byte == b'=').filter(|_| pairs.len() < PAIRS) {
         let (name, after) = rest.split_at_checked(equals).unwrap_or_default();
@@ -179,7 +184,7 @@ fn parameters(text: &[u8]) -> Vec<Pair> {
 }
 
 /// Credentials in a body, or else in the query.
-pub(super) fn of_content(head: &Head, body: &[u8]) -> Option<Login> {
+pub(crate) fn of_content(head: &Head, body: &[u8]) -> Option<Login> {
     let kind = head.field("Content-Type").unwrap_or_default();
     let start = body.trim_ascii_start();
     let (mechanism, pairs) = if starts(kind, b"multipart/form-data") {

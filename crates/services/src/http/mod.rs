@@ -12,14 +12,14 @@
 //! documentation and from recordings of 2.4.71.
 
 mod answer;
-mod body;
+pub(crate) mod body;
 mod conditions;
-mod date;
+pub(crate) mod date;
 mod evidence;
-mod exploit;
-mod login;
+pub(crate) mod exploit;
+pub(crate) mod login;
 mod persona;
-mod request;
+pub(crate) mod request;
 mod session;
 mod site;
 #[cfg(test)]

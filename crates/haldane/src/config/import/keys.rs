@@ -122,6 +122,7 @@ pub(super) const SERVICES: &[Service] = &[
     },
     Service { name: "ntp", port: 123, ..PLAIN },
     Service { name: "redis", port: 6379, keys: &[key("max_arg_length", Default::Number(30))], ..PLAIN },
+    Service { name: "sip", port: 5060, ..PLAIN },
     Service { name: "snmp", port: 161, ..PLAIN },
 ];
 
@@ -148,7 +149,6 @@ pub(super) const ABSENT: &[(&str, &[&str])] = &[
     ("llmnr", &["query_interval", "query_splay", "hostname"]),
     ("mongodb", &["version"]),
     ("mssql", &["version"]),
-    ("sip", &[]),
     ("tftp", &[]),
     ("rdp", &[]),
     ("vnc", &[]),
