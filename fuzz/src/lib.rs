@@ -15,10 +15,17 @@
 
 mod bytes;
 
-use std::{cell::OnceCell, path::PathBuf, time::Duration};
+use std::{
+    cell::OnceCell,
+    path::PathBuf,
+    time::{Duration, SystemTime},
+};
 
 use haldane::config::{Config, EMBEDDED, Surroundings};
-use haldane_core::{Class, Event, Honeycred, Input, Kind, Login, Peer, Secret, Transport, Untrusted, Value};
+use haldane_core::{
+    Arrival, Class, Datagram, Entry, Event, Honeycred, Input, Kind, Login, Peer, Secret, Transport,
+    Untrusted, Value, Watch, Watched,
+};
 use haldane_services::{
     ALL,
     replay::{self, build, datagram, talk},
@@ -55,6 +62,51 @@ pub fn sessions(input: &[u8]) {
     let answered = datagram(&one, said);
     assert!(answered.reply.len() <= said.len() * 2, "{}", entry.name);
     assert!(replay::bounds(&one).frame <= 1 << 20);
+}
+
+/// What a sensor is fed, after it has spoken where it does. The first byte picks the sensor, the second what it is fed:
+/// a line, or a datagram to its port or to a group, whole or under the number and the question of its own first one.
+pub fn sensors(input: &[u8]) {
+    let mut bytes = Bytes::new(input);
+    let (pick, how) = (bytes.byte(), bytes.byte());
+    let watching: Vec<&Entry> = ALL.iter().filter(|entry| entry.watches()).collect();
+    let entry = watching[usize::from(pick) % watching.len()];
+    let everything: &[&str] = if entry.name == "llmnr" { &["nbtns = true", "mdns = true"] } else { &[] };
+    let service = build(entry, everything).unwrap_or_else(|problems| panic!("{}: {problems:?}", entry.name));
+    let Some(mut sensor) = service.sensor else { panic!("{} watches nothing", entry.name) };
+    let mut random = replay::Counting::default();
+    let mut take = |arrival: Arrival<'_>| {
+        let mut effects = Watched::default();
+        sensor.take(arrival, &mut Watch::new(SystemTime::UNIX_EPOCH, &mut random, &mut effects));
+        effects
+    };
+    take(Arrival::Started);
+    let sent = take(Arrival::Woken).sent;
+    let said = bytes.rest();
+    let asked = sent.get(usize::from(how >> 4) % sent.len().max(1)).map_or(&[][..], |(_, bytes)| bytes);
+    let headed = [asked.get(..2).unwrap_or_default(), said].concat();
+    let repeated = match said.split_at_checked(10) {
+        Some((header, records)) => {
+            [asked.get(..2).unwrap_or_default(), header, asked.get(12..).unwrap_or_default(), records]
+                .concat()
+        }
+        None => Vec::new(),
+    };
+    let to = if how & 1 == 0 { "192.0.2.1:40000" } else { "224.0.0.251:5353" };
+    for bytes in [said, &headed, &repeated] {
+        let datagram = Datagram {
+            from: ([192, 0, 2, 66], 5355).into(),
+            to: to.parse().unwrap(),
+            mac: None,
+            interface: "eth0",
+            bytes,
+        };
+        for arrival in [Arrival::Line(bytes), Arrival::Datagram(datagram)] {
+            for (_, seen) in take(arrival).seen {
+                assert!(entry.kinds.contains(&seen.kind), "{}: {}", entry.name, seen.kind.name);
+            }
+        }
+    }
 }
 
 /// A configuration in either format. Nothing is written, and the keys of services lie in a folder already.

@@ -13,7 +13,7 @@ const OURS: &[(&str, &[&str])] = &[
     ("haldane-tls", &["haldane-core", "haldane-wire"]),
     ("haldane-services", &["haldane-core", "haldane-wire"]),
     ("haldane-net", &["haldane-core", "haldane-tls"]),
-    ("haldane-pipeline", &["haldane-core"]),
+    ("haldane-pipeline", &["haldane-core", "haldane-wire"]),
     ("haldane-store", &["haldane-core"]),
     ("haldane-sinks", &["haldane-core"]),
 ];

@@ -53,6 +53,7 @@ fn seed() -> Result<()> {
             fs::write(sessions.join(format!("{}-{name}", entry.name)), input)?;
         }
     }
+    sensors(&corpus("sensors")?)?;
     let config = corpus("config")?;
     for sample in ["src/config/default.toml", "src/config/opencanary.conf", "tests/opencanary-full.conf"] {
         let path = Path::new("crates/haldane").join(sample);
@@ -66,5 +67,24 @@ fn seed() -> Result<()> {
     let hello = b"\x16\x03\x01\x00\x2f\x01\x00\x00\x2b\x03\x03";
     let hello: Vec<u8> = hello.iter().copied().chain([7; 32]).chain(*b"\0\0\x02\x13\x01\x01\0\0\0").collect();
     fs::write(corpus("tls_hello")?.join("smallest"), hello)?;
+    Ok(())
+}
+
+/// What sensors are fed: which of them, how, and the bytes; see `sensors` in fuzz/src/lib.rs.
+fn sensors(folder: &Path) -> Result<()> {
+    let audit =
+        b"smbd_audit[7]: u|192.0.2.7|192.0.2.1|m|docs|FILES01|SMB3_11|Vista|t|CORP|openat|ok|r|/srv/x";
+    let login =
+        b"  Auth: [SMB2,(null)] user [CORP]\\[eve] at [t] with [NTLMv2] status [NT_STATUS_NO_SUCH_USER] \
+                  workstation [KALI] remote host [ipv4:192.0.2.7:4711] mapped to [CORP]\\[eve]. local host \
+                  [ipv4:192.0.2.1:445]";
+    // The rest of a header, and a record for the name of the question.
+    let answer = b"\x80\0\0\x01\0\x01\0\0\0\0\xc0\x0c\0\x01\0\x01\0\0\0\x1e\0\x04\xc0\0\x02\x42";
+    for (pick, _) in ALL.iter().filter(|entry| entry.watches()).enumerate() {
+        for (name, bytes) in [("audit", &audit[..]), ("login", login), ("answer", answer)] {
+            let input: Vec<u8> = [u8::try_from(pick)?, 0].into_iter().chain(bytes.iter().copied()).collect();
+            fs::write(folder.join(format!("{pick}-{name}")), input)?;
+        }
+    }
     Ok(())
 }

@@ -86,8 +86,10 @@ impl Class {
 /// One thing that can be reported.
 #[derive(Debug)]
 pub struct Kind {
-    /// `logtype` of the compatible log. Ours start at 30000; never reused.
+    /// What it is known by; never reused. The peer's `logtype` where that means the same, ours start at 30000.
     pub number: u32,
+    /// `logtype` of the compatible log: the number, except where the peer has one for several kinds.
+    pub logtype: u32,
     /// `service.verb`, as in `ftp.login`.
     pub name: &'static str,
     /// What sort of thing it is.
@@ -110,7 +112,14 @@ impl Kind {
         severity: Severity,
         about: &'static str,
     ) -> Self {
-        Self { number, name, class, severity, about, compat: None }
+        Self { number, logtype: number, name, class, severity, about, compat: None }
+    }
+
+    /// Sets what the peer calls it, where that is its word for other kinds, too.
+    #[must_use]
+    pub const fn logtype(mut self, logtype: u32) -> Self {
+        self.logtype = logtype;
+        self
     }
 
     /// Fixes what `logdata` of the compatible log holds.

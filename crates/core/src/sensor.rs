@@ -5,6 +5,7 @@
 
 use std::{
     fmt::{self, Debug},
+    net::SocketAddr,
     path::PathBuf,
     time::{Duration, SystemTime},
 };
@@ -36,12 +37,26 @@ pub enum Feed {
     /// Lines that another program appends to a file, from now on: across rotation (by renaming or by copying and
     /// truncating), and also where the file does not exist yet.
     Lines(PathBuf),
+    /// What comes back when something is sent to everybody on the networks of this machine ([`Watch::send`]).
+    Network(Network),
+}
+
+/// How everybody is talked to.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+pub struct Network {
+    /// The interfaces that are used, by name; none named: all that are up and not loopback.
+    pub interfaces: Vec<String>,
+    /// Groups, with their ports, that are listened to: for answers that are sent to everybody, too. What is sent to
+    /// the port that it was asked from is heard in any case.
+    pub groups: Vec<SocketAddr>,
 }
 
 impl fmt::Display for Feed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Lines(path) => write!(f, "{}", path.display()),
+            Self::Network(network) if network.interfaces.is_empty() => f.write_str("the network"),
+            Self::Network(network) => write!(f, "the network on {}", network.interfaces.join(", ")),
         }
     }
 }
@@ -55,6 +70,35 @@ pub enum Arrival<'a> {
     Woken,
     /// A line, without its end; at most [`LINE`] bytes, the rest is cut.
     Line(&'a [u8]),
+    /// A datagram from the network.
+    Datagram(Datagram<'a>),
+}
+
+/// A datagram that a [`Feed::Network`] received.
+#[derive(Debug, Clone, Copy)]
+pub struct Datagram<'a> {
+    /// Who sent it.
+    pub from: SocketAddr,
+    /// Our end: the port that was asked from, or the group.
+    pub to: SocketAddr,
+    /// The hardware address of the sender, where the system knows it.
+    pub mac: Option<[u8; 6]>,
+    /// The interface that it came over.
+    pub interface: &'a str,
+    /// What it says; at most [`DATAGRAM`] bytes, the rest is cut.
+    pub bytes: &'a [u8],
+}
+
+/// The longest datagram that a sensor is given, in bytes: RFC 6762, section 17, knows none that is longer.
+pub const DATAGRAM: usize = 9000;
+
+/// Whom a sensor sends to. Never further than the next router, and over each interface.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Destination {
+    /// Whoever is in that multicast group, at that port.
+    Group(SocketAddr),
+    /// Everybody (the broadcast address of each IPv4 network), at that port.
+    Everybody(u16),
 }
 
 /// The longest line of a file that a sensor is given, in bytes.
@@ -74,6 +118,8 @@ pub struct Watched {
     pub seen: Vec<(Option<Peer>, Sighting)>,
     /// When to wake it, from now on; `None` changes nothing.
     pub wake: Option<Duration>,
+    /// To send.
+    pub sent: Vec<(Destination, Vec<u8>)>,
 }
 
 impl<'a> Watch<'a> {
@@ -100,6 +146,11 @@ impl<'a> Watch<'a> {
     /// Asks to be woken after that time. A later wish replaces an earlier one.
     pub fn wake(&mut self, after: Duration) {
         self.effects.wake = Some(after);
+    }
+
+    /// Sends a datagram, from a port of our own; needs a [`Feed::Network`].
+    pub fn send(&mut self, to: Destination, bytes: Vec<u8>) {
+        self.effects.sent.push((to, bytes));
     }
 }
 

@@ -20,6 +20,11 @@ pub trait Session: Send + 'static {
     /// Protocols that speak first speak here.
     fn greet(&mut self, _cx: &mut Cx<'_>) {}
 
+    /// Whether the greeting was all there is to say. Asked after it; then the framework hangs up.
+    fn turns_away(&self) -> bool {
+        false
+    }
+
     /// Parses one message from the front of `input`.
     ///
     /// What the real server answers with an error is a message too: parse it into one. [`Halt::Malformed`]
@@ -28,6 +33,10 @@ pub trait Session: Send + 'static {
 
     /// Acts on one message.
     fn handle(&mut self, message: Self::Message, cx: &mut Cx<'_>) -> Flow;
+
+    /// What was answered has been sent: queues the next piece of an answer that is too large to be held whole. Asked
+    /// again until no reply is queued, before the next message is handled and before the framework hangs up.
+    fn more(&mut self, _cx: &mut Cx<'_>) {}
 
     /// How long silence is tolerated before the next message, where that is less than [`crate::Limits::idle`].
     fn patience(&self) -> Option<Duration> {
@@ -169,8 +178,12 @@ pub struct Effects {
 pub trait AnySession: Send {
     /// See [`Session::greet`].
     fn greet(&mut self, cx: &mut Cx<'_>);
+    /// See [`Session::turns_away`].
+    fn turns_away(&self) -> bool;
     /// Parses and handles one message, or leaves everything as it was.
     fn step(&mut self, input: &mut Input<'_>, cx: &mut Cx<'_>) -> Result<Flow, Halt>;
+    /// See [`Session::more`].
+    fn more(&mut self, cx: &mut Cx<'_>);
     /// See [`Session::patience`].
     fn patience(&self) -> Option<Duration>;
     /// See [`Session::timeout`].
@@ -188,9 +201,17 @@ impl<S: Session> AnySession for S {
         Session::greet(self, cx);
     }
 
+    fn turns_away(&self) -> bool {
+        Session::turns_away(self)
+    }
+
     fn step(&mut self, input: &mut Input<'_>, cx: &mut Cx<'_>) -> Result<Flow, Halt> {
         let message = self.parse(input)?;
         Ok(self.handle(message, cx))
+    }
+
+    fn more(&mut self, cx: &mut Cx<'_>) {
+        Session::more(self, cx);
     }
 
     fn patience(&self) -> Option<Duration> {

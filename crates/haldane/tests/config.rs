@@ -353,7 +353,7 @@ fn mistakes_in_the_peers_file_name_its_own_keys() {
     let found = mistakes(
         "opencanary.conf",
         "{\"device.node_id\": 3,\n\"ftp.enabled\": true,\n\"ftp.port\": \"21\",\n\"FTP.baner\": \"x\",\n\"ftp.banner\": 1,\n\
-        \"telnet.enabled\": \"yes\",\n\"tcpbanner_1.alertstring.enable\": true,\n\"git.enabled\": true,\n\"logtype.ignorelist\": [\"x\"]\n}",
+        \"telnet.enabled\": \"yes\",\n\"tcpbanner_1.alertstring.enable\": true,\n\"rdp.enabled\": true,\n\"logtype.ignorelist\": [\"x\"]\n}",
     );
     let expected = [
         "opencanary.conf: warning: logger: there is no logger",
@@ -363,7 +363,7 @@ fn mistakes_in_the_peers_file_name_its_own_keys() {
         "opencanary.conf:5: error: ftp.banner: expected text, found 1",
         "opencanary.conf:6: error: telnet.enabled: expected true or false, found \"yes\"",
         "opencanary.conf:7: warning: tcpbanner_1.alertstring.enable: unknown key (did you mean \"tcpbanner_1.alertstring.enabled\"?)",
-        "opencanary.conf:8: warning: git.enabled: git is not available in this version yet",
+        "opencanary.conf:8: warning: rdp.enabled: rdp is not available in this version yet",
         "opencanary.conf:9: error: logtype.ignorelist: ",
     ];
     assert_eq!(found.len(), expected.len(), "{found:#?}");
@@ -556,6 +556,29 @@ fn tempfolder(name: &str) -> PathBuf {
 
 /// Every key of the peer with a value that it takes, for the services that this version has.
 const FULL: &str = include_str!("opencanary-full.conf");
+
+#[test]
+fn sensors_of_the_peers_file_watch_what_it_says_and_want_no_port() {
+    let feeds = |lines: &str| {
+        let config =
+            Config::parse("opencanary.conf", &peer(lines), &machine(&[])).unwrap_or_else(|e| panic!("{e}"));
+        assert_eq!(config.warnings, []);
+        let feeds = |service: &haldane::config::ServiceConfig| {
+            assert_eq!(service.endpoints, []);
+            (service.entry.name, format!("{:?}", service.service.sensor.as_ref().unwrap().feeds()))
+        };
+        config.services.iter().map(feeds).collect::<Vec<_>>()
+    };
+    let on = feeds(
+        "\"smb.enabled\": true, \"llmnr.enabled\": true, \"llmnr.port\": 5356, \"llmnr.hostname\": \"DC9\"",
+    );
+    let network = "[Network(Network { interfaces: [], groups: [] })]";
+    let expected = [("llmnr", network), ("smb", "[Lines(\"/var/log/samba-audit.log\")]")];
+    assert_eq!(on, expected.map(|(name, feeds)| (name, feeds.to_owned())));
+    let set =
+        feeds("\"smb.enabled\": true, \"smb.port\": 9, \"smb.auditfile\": \"/x\", \"llmnr.enabled\": false");
+    assert_eq!(set, [("smb", "[Lines(\"/x\")]".to_owned())]);
+}
 
 #[test]
 fn every_key_of_the_peer_is_known() {

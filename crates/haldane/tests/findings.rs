@@ -1,5 +1,12 @@
 //! What the fuzzers once found, and the client's side of every transcript, through the fuzzers' own functions.
-#![allow(clippy::unwrap_used, dead_code, unreachable_pub, reason = "a test may panic")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    dead_code,
+    unreachable_pub,
+    reason = "a test may panic"
+)]
 
 #[path = "../../../fuzz/src/lib.rs"]
 mod targets;
@@ -18,8 +25,9 @@ fn findings(target: &str) -> Vec<Vec<u8>> {
 #[test]
 fn no_finding_comes_back() {
     type Target = fn(&[u8]);
-    let targets: [(&str, Target); 5] = [
+    let targets: [(&str, Target); 6] = [
         ("sessions", targets::sessions),
+        ("sensors", targets::sensors),
         ("config", targets::config),
         ("encoders", targets::encoders),
         ("tls_hello", targets::tls_hello),
@@ -51,4 +59,29 @@ fn both_formats_of_the_configuration_are_read_by_the_fuzzer() {
     targets::config(haldane::config::EMBEDDED.as_bytes());
     targets::config(include_bytes!("opencanary-full.conf"));
     targets::config(b"{\"ftp.enabled\": [[[[");
+}
+
+#[test]
+fn noise_over_what_sensors_are_fed_breaks_none_of_them() {
+    let audit =
+        &b"smbd_audit[7]: u|192.0.2.7|192.0.2.1|m|s|l|v|a|t|D|openat|ok|r|{\"type\": \"Authentication\"}"[..];
+    let login = b"Auth: [SMB2,(null)] user [D]\\[eve\\x0a] at [t] with [p] status [s] workstation [w] remote host [ipv6:::1:9]";
+    let answer = b"\x80\0\0\x01\0\x02\0\0\0\0\xc0\x0c\0\x05\0\x01\0\0\0\x1e\0\x04\x01a\xc0\x0c\xc0\x0c\0 \0\x01\0\0\0\x1e\0\x06\0\0\x0a\0\0\x01";
+    let mut state = 1_u64;
+    let mut below = |bound: usize| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        usize::try_from(state >> 33).unwrap() % bound
+    };
+    for _ in 0..3_000 {
+        for seed in [audit, login, answer] {
+            let mut bytes = seed.to_vec();
+            for _ in 0..below(4) {
+                let at = below(bytes.len());
+                bytes[at] = u8::try_from(below(256)).unwrap();
+            }
+            bytes.truncate(bytes.len() - below(3) * below(20));
+            let head = [u8::try_from(below(8)).unwrap(), u8::try_from(below(256)).unwrap()];
+            targets::sensors(&[&head[..], &bytes].concat());
+        }
+    }
 }

@@ -148,6 +148,9 @@ impl<'a, T: Io> Driver<'a, T> {
             self.reporter.release().await;
         }
         self.carry_out(effects).await;
+        if self.session.turns_away() {
+            return self.served(Flow::Close);
+        }
         loop {
             if let Some(ended) = self.messages().await {
                 return ended;
@@ -209,7 +212,11 @@ impl<'a, T: Io> Driver<'a, T> {
             self.carry_out(effects).await;
             match flow {
                 Flow::Continue => {}
-                Flow::Close | Flow::Reset | Flow::Leave => return Some(self.served(flow)),
+                Flow::Close | Flow::Reset => return Some(self.served(flow)),
+                Flow::Leave => {
+                    Box::pin(self.underway()).await;
+                    return Some(self.served(flow));
+                }
                 Flow::StartTls => {
                     if let Err(ended) = Box::pin(self.start_tls()).await {
                         return Some(ended);
@@ -218,6 +225,13 @@ impl<'a, T: Io> Driver<'a, T> {
             }
         }
         None
+    }
+
+    /// Reads what was on its way before the peer heard us: it is evidence, and a server that does not read it resets.
+    async fn underway(&mut self) {
+        if self.inbox.is_empty() && self.deaf.is_none() {
+            timeout(GATHER, self.conn.receive(&mut self.inbox)).await.ok();
+        }
     }
 
     /// Hangs up on a peer that may have said more than was read: what is here of it is evidence.
@@ -346,8 +360,15 @@ impl<'a, T: Io> Driver<'a, T> {
         call(self.session.as_mut(), self.reporter, act)
     }
 
-    /// Evidence first, then the pause, then the answer.
-    async fn carry_out(&mut self, effects: Effects) {
+    /// Evidence first, then the pause, then the answer, in as many pieces as the session makes of it.
+    async fn carry_out(&mut self, mut effects: Effects) {
+        while self.carry_out_once(effects).await {
+            effects = self.call(|session, cx| session.more(cx)).1;
+        }
+    }
+
+    /// Whether something was sent, so that more may follow.
+    async fn carry_out_once(&mut self, effects: Effects) -> bool {
         let answered = !effects.reply.is_empty() && self.deaf.is_none();
         match (effects.seen.is_empty(), answered) {
             (true, _) => {}
@@ -360,6 +381,7 @@ impl<'a, T: Io> Driver<'a, T> {
         if answered {
             self.deaf = self.conn.send(&effects.reply).await.err();
         }
+        answered && self.deaf.is_none()
     }
 
     /// Sent after a clock ran out, so with a short clock of its own.

@@ -122,7 +122,8 @@ fn v4(address: in_addr) -> Ipv4Addr {
     Ipv4Addr::from(address.s_addr.to_ne_bytes())
 }
 
-fn address(storage: &SockaddrStorage) -> Option<SocketAddr> {
+/// The address in it, if it is one of IP.
+pub(crate) fn address(storage: &SockaddrStorage) -> Option<SocketAddr> {
     let v4 = storage.as_sockaddr_in().map(|address| SocketAddr::from((address.ip(), address.port())));
     let v6 = || {
         let address = storage.as_sockaddr_in6()?;

@@ -53,7 +53,8 @@ impl Ignore {
             let address = address.to_canonical();
             self.sources.iter().any(|net| net.contains(&address))
         };
-        self.kinds.contains(&event.kind.number) || event.source().is_some_and(listed)
+        let kinds = [event.kind.number, event.kind.logtype];
+        kinds.iter().any(|number| self.kinds.contains(number)) || event.source().is_some_and(listed)
     }
 }
 

@@ -8,6 +8,7 @@ pub mod honeycreds;
 pub mod ignore;
 pub mod incidents;
 mod response;
+mod scram;
 mod snmpv3;
 
 use std::time::Duration;

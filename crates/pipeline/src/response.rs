@@ -1,12 +1,13 @@
 //! Answers to challenges, computed from a plain password: how a honey-credential is recognised where the
 //! password itself never travels.
 
+use haldane_wire::vnc;
 use md5::Md5;
 use sha1::Sha1;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
-use crate::snmpv3;
+use crate::{scram, snmpv3};
 
 /// What a scheme has to go by.
 pub(crate) struct Answer<'a> {
@@ -25,11 +26,14 @@ const SCHEMES: &[(&str, Scheme)] = &[
     ("mysql_native_password", mysql_native_password),
     ("caching_sha2_password", caching_sha2_password),
     ("digest", digest),
+    ("vnc", vnc),
     ("snmpv3", snmpv3::matches),
+    ("mongodb-scram-sha-1", scram::mongodb_sha1),
+    ("scram-sha-256", scram::sha256),
 ];
 
 /// Those that take too long for the event path.
-const SLOW: &[&str] = &["snmpv3"];
+const SLOW: &[&str] = &["snmpv3", "mongodb-scram-sha-1", "scram-sha-256"];
 
 /// Whether to compute that scheme's answer takes as long as a password hash.
 pub(crate) fn is_slow(scheme: &str) -> bool {
@@ -62,6 +66,12 @@ fn caching_sha2_password(password: &[u8], answer: &Answer<'_>) -> bool {
     let twice = Sha256::digest(once);
     let mask = Sha256::new().chain_update(twice).chain_update(answer.challenge).finalize();
     xor(&once, &mask).ct_eq(answer.response).into()
+}
+
+/// DES of the challenge under the password (RFC 6143, section 7.2.2).
+fn vnc(password: &[u8], answer: &Answer<'_>) -> bool {
+    let Ok(challenge) = answer.challenge.try_into() else { return false };
+    vnc::Password::new(password).answer(challenge).ct_eq(answer.response).into()
 }
 
 type Hash = fn(&[&[u8]]) -> String;
@@ -166,5 +176,18 @@ mod tests {
                 assert!(!answered("u", challenge, &"0".repeat(length), "p"), "{challenge}");
             }
         }
+    }
+
+    #[test]
+    fn vnc_answers_are_recognised_by_the_first_eight_bytes() {
+        // Computed with OpenSSL's des-ecb.
+        let response = 0xb866_9241_25c8_eebb_9deb_c1db_61c5_38e2_u128.to_be_bytes();
+        let challenge: Vec<u8> = (0..16).collect();
+        let answer = Answer { username: b"", challenge: &challenge, response: &response };
+        for (password, matches) in [("password", true), ("password1", true), ("Password", false)] {
+            assert_eq!(answers("vnc", password.as_bytes(), &answer), matches, "{password}");
+        }
+        let short = Answer { challenge: &challenge[..8], ..answer };
+        assert!(!answers("vnc", b"password", &short));
     }
 }

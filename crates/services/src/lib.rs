@@ -2,17 +2,24 @@
 //! Everything else follows from the registry.
 
 pub mod ftp;
+pub mod git;
 pub mod http;
+pub mod httpproxy;
 pub mod https;
+pub mod mongodb;
+pub mod llmnr;
 pub mod mysql;
 pub mod ntp;
 pub mod redis;
 pub mod replay;
 pub mod sip;
+pub mod smb;
 pub mod snmp;
 pub mod ssh;
 pub mod tcpbanner;
 pub mod telnet;
+pub mod tftp;
+pub mod vnc;
 
 use haldane_core::{Entry, Transport};
 
@@ -23,11 +30,18 @@ pub static ALL: &[Entry] = &[
     Entry::stream::<telnet::Telnet>(),
     Entry::stream::<http::Http>(),
     Entry::stream::<https::Https>(),
+    Entry::stream::<httpproxy::HttpProxy>(),
     Entry::stream::<ssh::Ssh>(),
     Entry::stream::<mysql::Mysql>(),
     Entry::stream::<redis::Redis>(),
+    Entry::stream::<mongodb::Mongodb>(),
     Entry::datagrams::<snmp::Snmp>(),
     Entry::datagrams::<ntp::Ntp>(),
     Entry::both::<sip::Sip>().usually(&[Transport::Udp, Transport::Tcp]),
+    Entry::stream::<git::Git>(),
     Entry::both::<tcpbanner::TcpBanner>(),
+    Entry::datagrams::<tftp::Tftp>(),
+    Entry::stream::<vnc::Vnc>(),
+    Entry::sensor::<llmnr::Llmnr>(),
+    Entry::sensor::<smb::Smb>(),
 ];

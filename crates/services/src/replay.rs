@@ -159,6 +159,10 @@ pub fn talk(protocol: &dyn AnyProtocol, pieces: &[&[u8]], finish: bool) -> Outco
     let mut effects = Effects::default();
     session.greet(&mut Cx::new(&peer, now, None, &mut random, &mut effects));
     absorb(&mut out, effects);
+    if session.turns_away() {
+        out.ending = Ending::Close;
+        return out;
+    }
     for (at, piece) in pieces.iter().enumerate() {
         inbox.extend_from_slice(piece);
         while !inbox.is_empty() {
@@ -173,7 +177,14 @@ pub fn talk(protocol: &dyn AnyProtocol, pieces: &[&[u8]], finish: bool) -> Outco
                         return out;
                     }
                     inbox.drain(..consumed);
+                    let mut answered = !effects.reply.is_empty();
                     absorb(&mut out, effects);
+                    while answered {
+                        let mut effects = Effects::default();
+                        session.more(&mut Cx::new(&peer, now, None, &mut random, &mut effects));
+                        answered = !effects.reply.is_empty();
+                        absorb(&mut out, effects);
+                    }
                     // What a peer sends to a closed socket is answered by a reset, sooner or later.
                     let more = pieces.iter().skip(at.saturating_add(1)).any(|piece| !piece.is_empty());
                     out.ending = ending(flow, more || !inbox.is_empty());

@@ -27,7 +27,7 @@ use std::{collections::BTreeMap, path::Path};
 use haldane_core::service::{AnyProtocol, Service};
 use haldane_services::{
     ALL,
-    replay::{Ending, build, datagram, talk},
+    replay::{Ending, build, datagrams, talk},
 };
 use regex::bytes::{Regex, RegexBuilder};
 use serde_json::Value;
@@ -103,8 +103,14 @@ fn difference_of_answers(at: usize, theirs: &Value, ours: &[u8], notes: &Notes) 
 
 fn difference_of_datagrams(service: &Service, probe: &Value, notes: &Notes) -> Option<String> {
     let steps = probe["steps"].as_array().unwrap();
+    let sent: Vec<Vec<u8>> = steps.iter().map(|step| hex(&step["send_hex"])).collect();
+    let sent: Vec<&[u8]> = sent.iter().map(Vec::as_slice).collect();
+    let mut answered = 0;
     steps.iter().enumerate().find_map(|(at, step)| {
-        let ours = datagram(service, &hex(&step["send_hex"])).reply;
+        // All again, since the later ones may belong to what the first began.
+        let reply = datagrams(service, &sent[..=at], false).reply;
+        let ours = reply.get(answered..).unwrap_or_default().to_vec();
+        answered = reply.len();
         difference_of_answers(at, &step["recv_hex"], &ours, notes)
     })
 }

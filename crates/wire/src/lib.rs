@@ -1,4 +1,6 @@
 //! What several protocols share and none owns.
 
 pub mod ber;
+pub mod ntlm;
 pub mod text;
+pub mod vnc;

@@ -70,6 +70,7 @@ pub const SERVICES: &[Service] = &[
     },
     Service { name: "mysql", client: Client::Ours(mysql), logtype: 8001, peer: true, settings: "" },
     Service { name: "redis", client: Client::Ours(redis), logtype: 17001, peer: true, settings: "" },
+    Service { name: "git", client: Client::Ours(git), logtype: 16001, peer: true, settings: "" },
 ];
 
 fn connect(port: u16) -> io::Result<TcpStream> {
@@ -105,6 +106,12 @@ pub fn floor(port: u16, number: u64) -> io::Result<()> {
 
 fn redis(port: u16, number: u64) -> io::Result<()> {
     floor(port, number)
+}
+
+fn git(port: u16, number: u64) -> io::Result<()> {
+    let mut stream = connect(port)?;
+    write!(stream, "002dgit-upload-pack /{number:012}.git\0host=a\0")?;
+    read_until(&mut stream, b".git").map(drop)
 }
 
 fn ftp(port: u16, number: u64) -> io::Result<()> {

@@ -4,6 +4,8 @@
 //! they are handed to its successor, with their place in them.
 
 mod lines;
+mod multicast;
+mod neighbour;
 
 use std::{
     future::poll_fn,
@@ -15,7 +17,7 @@ use std::{
 };
 
 use haldane_core::{
-    Arrival, Batch, Event, Feed, Peer, Sighting, Watch, Watched, sensor::AnySensor, text::bound,
+    Arrival, Batch, Destination, Event, Feed, Peer, Sighting, Watch, Watched, sensor::AnySensor, text::bound,
 };
 use tokio::{
     sync::mpsc,
@@ -41,6 +43,8 @@ const LONG: u64 = 365 * 24 * 60 * 60;
 pub enum Opened {
     /// See [`Feed::Lines`].
     Lines(lines::Tail),
+    /// See [`Feed::Network`].
+    Network(multicast::Links),
 }
 
 /// Opens a feed.
@@ -50,6 +54,7 @@ pub enum Opened {
 pub fn open(feed: &Feed) -> io::Result<Opened> {
     match feed {
         Feed::Lines(path) => Ok(Opened::Lines(lines::Tail::open(path))),
+        Feed::Network(network) => Ok(Opened::Network(multicast::Links::new(network))),
     }
 }
 
@@ -58,6 +63,7 @@ impl Opened {
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         match self {
             Self::Lines(tail) => tail.poll_ready(cx),
+            Self::Network(links) => links.poll_ready(cx),
         }
     }
 
@@ -65,6 +71,7 @@ impl Opened {
     fn next(&mut self) -> Option<Arrival<'_>> {
         match self {
             Self::Lines(tail) => tail.next().map(Arrival::Line),
+            Self::Network(links) => links.next().map(Arrival::Datagram),
         }
     }
 
@@ -72,6 +79,14 @@ impl Opened {
     fn news(&mut self) -> Option<Sighting> {
         match self {
             Self::Lines(tail) => tail.news(),
+            Self::Network(links) => links.news(),
+        }
+    }
+
+    /// Sends what a sensor wants sent; a feed that only listens has no way to.
+    fn send(&mut self, sent: &[(Destination, Vec<u8>)]) {
+        if let Self::Network(links) = self {
+            links.send(sent);
         }
     }
 }
@@ -84,9 +99,10 @@ pub async fn watch(
     events: mpsc::Sender<Batch>,
     stop: CancellationToken,
 ) -> Vec<(Feed, Opened)> {
-    let mut watcher = Watcher { name, sensor, events, seen: Vec::new(), wake: None };
+    let mut watcher = Watcher { name, sensor, events, seen: Vec::new(), sent: Vec::new(), wake: None };
     watcher.take(Arrival::Started);
     watcher.hand_over().await;
+    watcher.send(&mut feeds);
     let mut left = LAST;
     while left > 0 {
         // "Never" is a time that is far away, so that there is one kind of sleep.
@@ -112,6 +128,7 @@ pub async fn watch(
             () = std::future::ready(()), if stopping => break,
         }
         watcher.hand_over().await;
+        watcher.send(&mut feeds);
         if stopping {
             left = left.saturating_sub(1);
         }
@@ -136,6 +153,7 @@ struct Watcher {
     sensor: Box<dyn AnySensor>,
     events: mpsc::Sender<Batch>,
     seen: Vec<Event>,
+    sent: Vec<(Destination, Vec<u8>)>,
     wake: Option<Instant>,
 }
 
@@ -160,6 +178,7 @@ impl Watcher {
         for (peer, seen) in effects.seen {
             self.stamp(peer, seen);
         }
+        self.sent.extend(effects.sent);
         if let Some(after) = effects.wake {
             self.wake = Instant::now().checked_add(after);
         }
@@ -169,6 +188,13 @@ impl Watcher {
         let at = now();
         bound(&mut seen.fields, EVIDENCE);
         self.seen.push(Event::stamped(seen, self.name, id(at), peer, (id(at), at)));
+    }
+
+    fn send(&mut self, feeds: &mut [(Feed, Opened)]) {
+        let sent = std::mem::take(&mut self.sent);
+        if !sent.is_empty() {
+            feeds.iter_mut().for_each(|(_, feed)| feed.send(&sent));
+        }
     }
 
     /// A full queue makes the sensor wait; what arrives meanwhile waits in its feeds.

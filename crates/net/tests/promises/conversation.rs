@@ -239,6 +239,40 @@ async fn what_waits_for_room_in_the_queue_at_the_shutdown_is_recorded() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_answer_in_pieces_comes_whole_before_the_next_message_and_before_the_end() {
+    let mut bench = Bench::new(LIMITS);
+    let recording = bench.keep_recording();
+    bench.say("pieces\nword\npieces and bye\n").await;
+    let mut heard = String::new();
+    bench.client.read_to_string(&mut heard).await.unwrap();
+    assert_eq!(heard, "hello\npieces\n2\n1\n0\nword\n3\n2\n1\n0\n");
+    assert_eq!(why(recording.await.unwrap().last().unwrap()), "served");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_in_pieces_ends_with_the_quota() {
+    let mut bench = Bench::new(Limits { bytes_out: 18, ..LIMITS });
+    bench.say("pieces\n").await;
+    let events = bench.events().await;
+    assert_eq!(why(events.last().unwrap()), "over quota");
+    assert_eq!(events.last().unwrap().fields["bytes_out"], Value::Int(17));
+}
+
+/// A client that sends its request in several writes has sent the rest before it hears the answer.
+#[tokio::test(start_paused = true)]
+async fn what_is_on_its_way_when_the_server_leaves_is_recorded() {
+    let mut bench = Bench::new(LIMITS);
+    let recording = bench.keep_recording();
+    assert_eq!(bench.hear().await, "hello\n");
+    bench.say("leave\n").await;
+    assert_eq!(bench.hear().await, "bye\n");
+    bench.say("argument HEAD").await;
+    let events = recording.await.unwrap();
+    assert_eq!(names(&events), ["echo.word", "connection.unfinished", "connection.closed"]);
+    assert_eq!(events[1].fields["excerpt"], Value::from("argument HEAD"));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_shutdown_does_not_wait_for_a_peer_that_was_told_goodbye() {
     let mut bench = Bench::new(Limits { linger: Duration::from_secs(20), ..LIMITS });
     bench.say("bye\n").await;

@@ -26,6 +26,8 @@ struct Echo(Limits);
 #[derive(Default)]
 struct Talk {
     hasty: bool,
+    /// Pieces of the answer that are still to come.
+    pieces: u8,
 }
 
 impl Protocol for Echo {
@@ -64,11 +66,27 @@ impl Session for Talk {
             b"slow" => cx.pause(Duration::from_secs(3)),
             b"tls" => return Flow::StartTls,
             b"hasty" => self.hasty = true,
+            b"pieces" => self.pieces = 3,
+            b"pieces and bye" => {
+                self.pieces = 3;
+                cx.reply("3\n");
+                return Flow::Close;
+            }
+            b"leave" => {
+                cx.reply("bye\n");
+                return Flow::Leave;
+            }
             _ => {}
         }
         cx.reply(&word);
         cx.reply("\n");
         Flow::Continue
+    }
+    fn more(&mut self, cx: &mut Cx<'_>) {
+        if let Some(left) = self.pieces.checked_sub(1) {
+            self.pieces = left;
+            cx.reply(format!("{left}\n"));
+        }
     }
     fn patience(&self) -> Option<Duration> {
         self.hasty.then_some(Duration::from_secs(5))

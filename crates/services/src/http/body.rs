@@ -10,7 +10,7 @@ const PIECE: usize = 8 * 1024;
 
 /// What the rest of a request looks like.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Framing {
+pub(crate) enum Framing {
     /// Nothing is left.
     Done,
     /// That many bytes.
@@ -27,7 +27,7 @@ pub(super) enum Framing {
 
 /// A piece of a body.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Piece {
+pub(crate) enum Piece {
     /// Content.
     Data(Vec<u8>),
     /// A line of the chunked coding.
@@ -39,7 +39,7 @@ impl Framing {
     ///
     /// # Errors
     /// What Apache answers with 400.
-    pub(super) fn of(head: &Head) -> Result<(Self, bool), Bad> {
+    pub(crate) fn of(head: &Head) -> Result<(Self, bool), Bad> {
         let length = head.field("Content-Length");
         let alone = head.all("Content-Length").count() < 2;
         let number = length.map(|text| {
@@ -66,7 +66,7 @@ impl Framing {
     }
 
     /// Takes the next piece.
-    pub(super) fn parse(self, input: &mut Input<'_>) -> Result<Piece, Halt> {
+    pub(crate) fn parse(self, input: &mut Input<'_>) -> Result<Piece, Halt> {
         match self {
             Self::Length(left) | Self::Chunk(left) => {
                 let most = usize::try_from(left).unwrap_or(PIECE).min(PIECE);
@@ -78,7 +78,7 @@ impl Framing {
     }
 
     /// What follows that much content.
-    pub(super) fn after_data(self, taken: usize) -> Self {
+    pub(crate) fn after_data(self, taken: usize) -> Self {
         let less = |left: u64| left.saturating_sub(u64::try_from(taken).unwrap_or(u64::MAX));
         match self {
             Self::Length(left) if less(left) == 0 => Self::Done,
@@ -93,7 +93,7 @@ impl Framing {
     ///
     /// # Errors
     /// The status that Apache answers with.
-    pub(super) fn after_line(self, line: &Line, strict: bool) -> Result<Self, u16> {
+    pub(crate) fn after_line(self, line: &Line, strict: bool) -> Result<Self, u16> {
         let Line::Whole { text, bare } = line else { return Err(400) };
         match self {
             _ if *bare && strict => Err(400),

@@ -8,13 +8,13 @@ use jiff::{
 };
 
 /// As in `Sun, 06 Nov 1994 08:49:37 GMT`.
-pub(super) fn show(time: SystemTime) -> String {
+pub(crate) fn show(time: SystemTime) -> String {
     let timestamp = Timestamp::try_from(time).unwrap_or(Timestamp::UNIX_EPOCH);
     DateTimePrinter::new().timestamp_to_rfc9110_string(&timestamp).unwrap_or_default()
 }
 
 /// Reads what [`show`] writes.
-pub(super) fn read(text: &[u8]) -> Option<SystemTime> {
+pub(crate) fn read(text: &[u8]) -> Option<SystemTime> {
     let timestamp = DateTimeParser::new().parse_timestamp(text).ok()?;
     SystemTime::try_from(timestamp).ok()
 }

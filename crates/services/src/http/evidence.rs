@@ -9,9 +9,6 @@ use super::{
     request::{Head, Version, split_port},
 };
 
-/// Bytes of the header that are kept in an event.
-const HEADER: usize = 16 * 1024;
-
 /// A request on its way to an answer.
 #[derive(Debug)]
 pub(super) struct Exchange {
@@ -130,13 +127,7 @@ impl Exchange {
         if matches!(self.route, Route::Page) || head.path == b"/index.html" {
             seen = seen.with("skin", server.site.skin.as_str());
         }
-        let mut room = HEADER;
-        let mut lines: Vec<Value> = Vec::new();
-        for field in &head.fields {
-            let kept = field.line.get(..room).unwrap_or(&field.line);
-            room = room.saturating_sub(kept.len());
-            lines.push(kept.into());
-        }
+        let lines = head.kept();
         if lines.is_empty() { seen } else { seen.with("headers", Value::List(lines)) }
     }
 }

@@ -1,19 +1,21 @@
 //! The head of a request: request line and header fields (RFC 9112, sections 2 to 5), with the tolerance of
 //! Apache httpd 2.4 in its default, strict mode.
 
-use haldane_core::{Halt, Input};
+use haldane_core::{Halt, Input, Value};
 
 /// Longest line, its ending not counted: Apache's LimitRequestLine and LimitRequestFieldSize, 8190, and the one
 /// byte more that its code takes.
-pub(super) const LINE: usize = 8191;
+pub(crate) const LINE: usize = 8191;
 /// Most header fields: Apache's LimitRequestFields.
 const FIELDS: usize = 100;
 /// Bytes of a head that are held. Apache would hold `FIELDS * LINE`; nobody sends that in good faith.
 const HEAD: usize = 64 * 1024;
+/// Bytes of the fields that are kept in an event.
+const KEPT: usize = 16 * 1024;
 
 /// One line, as it came.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Line {
+pub(crate) enum Line {
     /// Without its ending; `bare` if that was a line feed alone.
     Whole {
         /// The line.
@@ -27,7 +29,7 @@ pub(super) enum Line {
 
 impl Line {
     /// Takes a line. One that is too long is taken in part, always the same part.
-    pub(super) fn parse(input: &mut Input<'_>) -> Result<Self, Halt> {
+    pub(crate) fn parse(input: &mut Input<'_>) -> Result<Self, Halt> {
         let most = LINE.saturating_add(2);
         let rest = input.rest();
         let window = rest.get(..most).unwrap_or(rest);
@@ -48,7 +50,7 @@ impl Line {
 
 /// The protocol version, as far as it changes anything.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Version {
+pub(crate) enum Version {
     /// HTTP/0.9: the answer is a bare body.
     Simple,
     /// HTTP/1.0.
@@ -59,60 +61,66 @@ pub(super) enum Version {
 
 /// What is wrong with a head.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Bad {
+pub(crate) struct Bad {
     /// For the event.
-    pub(super) why: &'static str,
+    pub(crate) why: &'static str,
     /// What Apache adds to its error page.
-    pub(super) note: &'static str,
+    pub(crate) note: &'static str,
 }
 
 impl Bad {
-    pub(super) const fn new(why: &'static str) -> Self {
+    pub(crate) const fn new(why: &'static str) -> Self {
         Self { why, note: "" }
     }
 }
 
 /// Apache's remark on a field, or a sum of fields, that is too large.
-pub(super) const TOO_LARGE: Bad =
+pub(crate) const TOO_LARGE: Bad =
     Bad { why: "header field too large", note: "Size of a request header field exceeds server limit." };
 
 /// One header field, as it came.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Field {
+pub(crate) struct Field {
     /// The whole line; folded lines joined by one space.
-    pub(super) line: Vec<u8>,
+    pub(crate) line: Vec<u8>,
     colon: usize,
 }
 
 impl Field {
-    pub(super) fn name(&self) -> &[u8] {
+    /// A line with a name and a colon; `None` if it has not both.
+    pub(crate) fn read(line: Vec<u8>) -> Option<Self> {
+        let colon = line.iter().position(|byte| *byte == b':').filter(|colon| *colon > 0)?;
+        Some(Self { line, colon })
+    }
+
+    pub(crate) fn name(&self) -> &[u8] {
         self.line.get(..self.colon).unwrap_or_default()
     }
 
-    pub(super) fn value(&self) -> &[u8] {
+    pub(crate) fn value(&self) -> &[u8] {
         self.line.get(self.colon.saturating_add(1)..).unwrap_or_default().trim_ascii()
     }
 }
 
 /// A request line and the fields below it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Head {
+pub(crate) struct Head {
     /// As in `GET`.
-    pub(super) method: Vec<u8>,
+    pub(crate) method: Vec<u8>,
     /// As it came.
-    pub(super) target: Vec<u8>,
+    pub(crate) target: Vec<u8>,
     /// What a target in absolute form, or that of CONNECT, names.
-    pub(super) authority: Option<Vec<u8>>,
+    pub(crate) authority: Option<Vec<u8>>,
     /// As it came, without the query.
-    pub(super) path: Vec<u8>,
+    pub(crate) path: Vec<u8>,
     /// Behind the question mark.
-    pub(super) query: Option<Vec<u8>>,
+    pub(crate) query: Option<Vec<u8>>,
     /// The protocol's word, as in `HTTP/1.1`; empty for HTTP/0.9.
-    pub(super) protocol: Vec<u8>,
+    pub(crate) protocol: Vec<u8>,
     /// What that means.
-    pub(super) version: Version,
+    pub(crate) version: Version,
     /// The header fields.
-    pub(super) fields: Vec<Field>,
+    pub(crate) fields: Vec<Field>,
     size: usize,
 }
 
@@ -121,7 +129,7 @@ impl Head {
     ///
     /// # Errors
     /// What Apache answers with 400.
-    pub(super) fn parse(line: &[u8]) -> Result<Self, Bad> {
+    pub(crate) fn parse(line: &[u8]) -> Result<Self, Bad> {
         let mut words = line.split(|byte| *byte == b' ');
         let (method, target, protocol) = (words.next().unwrap_or_default(), words.next(), words.next());
         if method.is_empty() || !method.iter().copied().all(token) {
@@ -161,7 +169,7 @@ impl Head {
     }
 
     /// Makes what can be made of a request line that [`Head::parse`] refuses; for the record.
-    pub(super) fn unreadable(line: &[u8]) -> Self {
+    pub(crate) fn unreadable(line: &[u8]) -> Self {
         let end = line.iter().position(|byte| byte.is_ascii_whitespace()).unwrap_or(line.len());
         let (method, rest) = line.split_at_checked(end).unwrap_or_default();
         let (method, rest) = match method.iter().copied().all(token) {
@@ -185,11 +193,27 @@ impl Head {
         }
     }
 
+    /// A head whose parts another server's grammar found.
+    pub(crate) fn of_parts(method: Vec<u8>, target: Vec<u8>, protocol: Vec<u8>, fields: Vec<Field>) -> Self {
+        let mark = target.iter().position(|byte| *byte == b'?');
+        Self {
+            method,
+            authority: None,
+            path: target.get(..mark.unwrap_or(target.len())).unwrap_or_default().to_vec(),
+            query: mark.and_then(|mark| target.get(mark.saturating_add(1)..)).map(<[u8]>::to_vec),
+            version: if protocol == b"HTTP/1.1" { Version::OneOne } else { Version::One },
+            target,
+            protocol,
+            fields,
+            size: 0,
+        }
+    }
+
     /// Adds a line of the header.
     ///
     /// # Errors
     /// What Apache answers with 400.
-    pub(super) fn add(&mut self, line: &[u8]) -> Result<(), Bad> {
+    pub(crate) fn add(&mut self, line: &[u8]) -> Result<(), Bad> {
         self.size = self.size.saturating_add(line.len());
         if self.size > HEAD {
             return Err(TOO_LARGE);
@@ -225,7 +249,7 @@ impl Head {
     ///
     /// # Errors
     /// What Apache answers with 400.
-    pub(super) fn check_sizes(&self) -> Result<(), Bad> {
+    pub(crate) fn check_sizes(&self) -> Result<(), Bad> {
         let size = |field: &Field| {
             let values = self.fields.iter().filter(|other| other.name().eq_ignore_ascii_case(field.name()));
             values.fold(field.name().len(), |sum, other| {
@@ -240,19 +264,30 @@ impl Head {
     }
 
     /// The first field of that name.
-    pub(super) fn field(&self, name: &str) -> Option<&[u8]> {
+    pub(crate) fn field(&self, name: &str) -> Option<&[u8]> {
         let named = |field: &&Field| field.name().eq_ignore_ascii_case(name.as_bytes());
         self.fields.iter().find(named).map(Field::value)
     }
 
     /// Every field of that name.
-    pub(super) fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
+    pub(crate) fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
         let named = |field: &&Field| field.name().eq_ignore_ascii_case(name.as_bytes());
         self.fields.iter().filter(named).map(Field::value)
     }
 
+    /// The fields as an event keeps them: whole lines, the first 16 KiB of them.
+    pub(crate) fn kept(&self) -> Vec<Value> {
+        let mut room = KEPT;
+        let lines = self.fields.iter().map(|field| {
+            let kept = field.line.get(..room).unwrap_or(&field.line);
+            room = room.saturating_sub(kept.len());
+            kept.into()
+        });
+        lines.collect()
+    }
+
     /// Whether a field that is a list of words holds that one.
-    pub(super) fn says(&self, name: &str, word: &str) -> bool {
+    pub(crate) fn says(&self, name: &str, word: &str) -> bool {
         self.all(name).any(|value| {
             value
                 .split(|byte| *byte == b',')
@@ -261,7 +296,7 @@ impl Head {
     }
 
     /// The host that was asked for, with its port if it has one: of the target, else of the Host field.
-    pub(super) fn host(&self) -> Option<&[u8]> {
+    pub(crate) fn host(&self) -> Option<&[u8]> {
         let of_target = self.authority.as_deref().filter(|_| self.method != b"CONNECT");
         of_target.or_else(|| self.field("Host")).filter(|host| !host.is_empty())
     }
@@ -304,7 +339,7 @@ fn split_target<'a>(method: &[u8], target: &'a [u8]) -> Result<(Option<&'a [u8]>
 }
 
 /// RFC 9110, section 5.6.2.
-fn token(byte: u8) -> bool {
+pub(crate) fn token(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 
@@ -317,7 +352,7 @@ fn content(value: &[u8]) -> Result<(), Bad> {
 }
 
 /// Whether a Host field could name a host, as Apache's strict mode has it.
-pub(super) fn valid_host(host: &[u8]) -> bool {
+pub(crate) fn valid_host(host: &[u8]) -> bool {
     let allowed = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~:[]%!$&'()*+;=".contains(byte);
     let (name, port) = split_port(host);
     let number = |port: &[u8]| std::str::from_utf8(port).ok()?.parse::<u16>().ok().filter(|port| *port > 0);
@@ -332,7 +367,7 @@ pub(super) fn valid_host(host: &[u8]) -> bool {
 }
 
 /// Parts a host from its port.
-pub(super) fn split_port(host: &[u8]) -> (&[u8], Option<&[u8]>) {
+pub(crate) fn split_port(host: &[u8]) -> (&[u8], Option<&[u8]>) {
     let colon = host.iter().rposition(|byte| *byte == b':');
     let bracket = host.iter().rposition(|byte| *byte == b']');
     match colon.filter(|colon| bracket.is_none_or(|bracket| bracket < *colon)) {
@@ -349,7 +384,7 @@ pub(super) fn split_port(host: &[u8]) -> (&[u8], Option<&[u8]>) {
 ///
 /// # Errors
 /// The status that Apache answers with.
-pub(super) fn resolve(path: &[u8]) -> Result<Vec<u8>, u16> {
+pub(crate) fn resolve(path: &[u8]) -> Result<Vec<u8>, u16> {
     let (text, valid) = decode(path, |byte| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte));
     if !valid {
         return Err(400);
@@ -380,7 +415,7 @@ pub(super) fn resolve(path: &[u8]) -> Result<Vec<u8>, u16> {
 }
 
 /// Decodes percent signs where `which` wants the byte they stand for, and says whether all were valid.
-pub(super) fn decode(text: &[u8], which: impl Fn(u8) -> bool) -> (Vec<u8>, bool) {
+pub(crate) fn decode(text: &[u8], which: impl Fn(u8) -> bool) -> (Vec<u8>, bool) {
     let mut decoded = Vec::with_capacity(text.len());
     let (mut rest, mut valid) = (text, true);
     while let [first, more @ ..] = rest {

@@ -9,6 +9,7 @@ import struct
 
 from questions_sip import sip
 from questions_snmp import snmp
+from questions_vnc import vnc, vnc_back_off
 
 
 def question(name, *steps, finish=False, wait=1.2):
@@ -28,6 +29,7 @@ def masks(service):
 MASKS = {
     "ftp": [],
     "redis": [],
+    "vnc": [r"(?:\A\x01\x02|\A\x00\x00\x00\x02|\A)(.{16})\Z"],
     "telnet": [r"Linux (\S+) \((\S+)\) \(pts/(\d+)\)", r"\n(\S+) login: "],
     "http": [
         r"Date: ([^\r]+)\r\n",
@@ -514,3 +516,214 @@ def telnet():
     for name, data in {"HTTP": b"GET / HTTP/1.0\r\n\r\n", "SSH": b"SSH-2.0-x\r\n", "NULs": bytes(100), "TLS": bytes.fromhex("16030100a50100") + bytes(158), "all bytes": bytes(range(256)), "IAC flood": b"\xff" * 301, "DO all": bytes(itertools.chain(*[(IAC, DO, option) for option in range(60)])), "WILL all": bytes(itertools.chain(*[(IAC, WILL, option) for option in range(60)])), "AYT flood": bytes([IAC, 246]) * 20}.items():
         yield question(f"raw {name}", b"", data)
         yield question(f"raw {name}, then half-close", b"", data, finish=True)
+
+
+def git():
+    """The daemon serves tests/data/payroll.git as /payroll.git, and nothing else; only upload-pack is enabled."""
+    def line(text):
+        text = text if isinstance(text, bytes) else text.encode()
+        return b"%04x" % (len(text) + 4) + text
+    lines = lambda *texts: b"".join(text if text in FIXED else line(text) for text in texts)
+    flush, delim, end = b"0000", b"0001", b"0002"
+    FIXED = (flush, delim, end)
+    up = "git-upload-pack "
+    requests = {
+        "missing": up + "/nope.git\0host=files01\0", "receive-pack": "git-receive-pack /nope.git\0host=files01\0", "upload-archive": "git-upload-archive /nope.git\0host=files01\0",
+        "receive-pack of one that exists": "git-receive-pack /payroll.git\0host=files01\0", "upload-archive of one that exists": "git-upload-archive /payroll.git\0host=files01\0",
+        "unknown service": "git-foo /nope.git\0host=x\0", "upload-pack without git-": "upload-pack /nope.git\0host=x\0", "upper case": "GIT-UPLOAD-PACK /nope.git\0host=x\0",
+        "no blank": "git-upload-pack", "no path": up, "no path, host": up + "\0host=x\0", "two blanks": up + " /nope.git\0host=x\0", "tab": "git-upload-pack\t/nope.git\0host=x\0",
+        "relative": up + "nope.git\0host=x\0", "home": up + "~root/nope.git\0host=x\0", "dots": up + "/a/../b\0host=x\0", "dot at the end": up + "/payroll.git/.\0host=x\0", "double slash": up + "//payroll.git\0host=x\0",
+        "slashes at the end": up + "/nope.git///\0host=x\0", "path with host": up + "/ghost.git\0host=x\0", "path with host=": up + "/host=y\0host=x\0", "quotes": up + "'/nope.git'\0host=x\0", "8-bit": up + "/n\xf6pe\0host=x\0", "percent": up + "/%s%n%H\0host=x\0",
+        "line feed inside": up + "/a\nb\0host=x\0", "line feed at the end": up + "/nope.git\n", "line feed before host": up + "/nope.git\n\0host=x\0", "two line feeds": up + "/nope.git\n\n\0host=x\0", "carriage return": up + "/nope.git\r\n",
+        "no NUL": up + "/nope.git", "no NUL after host": up + "/nope.git\0host=x", "two NULs": up + "/nope.git\0\0", "three NULs": up + "/nope.git\0\0\0",
+        "port": up + "/nope.git\0host=files01:9418\0", "port empty": up + "/nope.git\0host=files01:\0", "port alone": up + "/nope.git\0host=:9418\0", "IPv6": up + "/nope.git\0host=[::1]\0", "IPv6 and port": up + "/nope.git\0host=[::1]:9418\0", "IPv6 open": up + "/nope.git\0host=[::1\0", "IPv6 and garbage": up + "/nope.git\0host=[::1]x\0", "IPv6 bare": up + "/nope.git\0host=::1\0",
+        "host empty": up + "/nope.git\0host=\0", "HOST": up + "/nope.git\0HOST=x\0", "host twice": up + "/nope.git\0host=x\0host=y\0", "another argument first": up + "/nope.git\0user=x\0", "argument without the second NUL": up + "/nope.git\0host=x\0version=2\0", "host long": up + "/nope.git\0host=" + "h" * 3000 + "\0", "host with slash": up + "/nope.git\0host=../x\0",
+        "version 1": up + "/nope.git\0host=x\0\0version=1\0", "version 2": up + "/nope.git\0host=x\0\0version=2\0", "version 3": up + "/nope.git\0host=x\0\0version=3\0", "version no number": up + "/nope.git\0host=x\0\0version=two\0", "version without host": up + "/nope.git\0\0version=2\0", "several arguments": up + "/nope.git\0host=x\0\0version=2\0foo=bar\0\0baz\0", "version not ended": up + "/nope.git\0host=x\0\0version=2",
+        "path of 200": up + "/" + "a" * 199 + "\0host=x\0", "path of 4095": up + "/" + "a" * 4094 + "\0host=x\0", "path of 4200": up + "/" + "a" * 4199 + "\0host=x\0", "path of 60000": up + "/" + "a" * 59999, "path of 65400": up + "/" + "a" * 65399, "path that fills the answer": up + "/" + "a" * 65469, "path one too long for the answer": up + "/" + "a" * 65470, "path of 65500": up + "/" + "a" * 65499,
+        "HTTP": "GET / HTTP/1.0\r\n\r\n", "empty": "", "blank": " ", "NULs": "\0" * 20,
+    }
+    for name, text in requests.items():
+        yield question(f"request {name}", line(text.encode("latin-1")))
+    wanted = up + "/nope.git\0host=x\0"
+    raw = {
+        "flush": flush, "delimiter": delim, "response end": end, "length 3": b"0003", "length 4": b"0004", "length 5": b"0005a", "length 5 line feed": b"0005\n",
+        "flush, then a request": flush + line(wanted), "two requests": line(wanted) * 2, "a request, then a flush": line(wanted) + flush, "a request, then text": line(wanted) + b"hello", "upper-case length": b"002D" + b"git-upload-pack /nope.git\0host=localhost\0", "mixed-case length": b"002d".upper() + b"git-upload-pack /nope.git\0host=localhost\0",
+        "no hex": b"zzzz", "half hex": b"00zz", "other half": b"zz00", "blanks": b"    ", "minus": b"-001", "0x": b"0x10", "plus": b"+010", "no hex and text": b"hello world\r\n", "length too small": b"000agit-upload-pack /nope.git\0host=x\0", "length cuts the path": b"001cgit-upload-pack /nope.git\0host=x\0", "fff0": b"fff0" + b"a" * 65516, "fff3": b"fff3" + b"a" * 65519, "fff4": b"fff4", "fff4 and text": b"fff4" + b"a" * 20, "ffff": b"ffff", "FFFF and text": b"FFFFgit", "8000 not filled": b"8000git-upload-pack /x",
+        "HTTP": b"GET / HTTP/1.0\r\n\r\n", "TLS": bytes.fromhex("16030100a50100") + bytes(158), "SSH": b"SSH-2.0-OpenSSH_9.2p1\r\n", "NULs": bytes(100), "all bytes": bytes(range(256)), "nmap help": b"HELP\r\n", "nmap RPC": bytes.fromhex("80000028"), "quit": b"QUIT\r\n", "line feed": b"\n", "three bytes": b"002", "SMB": bytes.fromhex("000000a4ff534d42") + bytes(160), "JSON": b'{"id": 1}\n', "redis": b"*1\r\n$4\r\nPING\r\n",
+    }
+    for name, data in raw.items():
+        yield question(f"raw {name}", data)
+    for name in ("three bytes", "8000 not filled", "fff4", "flush"):
+        yield question(f"raw {name}, then half-close", raw[name], finish=True)
+    yield question("silence, then half-close", b"", finish=True)
+    yield question("in three pieces", line(wanted)[:2], line(wanted)[2:20], line(wanted)[20:])
+    # What follows is asked of the repository.
+    master, hotfix, later, tag, release = "38c0d68537b9920b65beb6af94a6bfb2bc9712f2", "bfe93c523567e77e7300a9516eff9d985e6429d2", "9087fcd30c0ca10f70dd04e92735814a4ce17967", "06359b65ff7e2cdf15c1f6af8194a7d3390fe399", "85c51af9f85ff6347b6078089182d80b51168289"
+    first, second, nobody = "8126f277233b7405c080d40654221ae12477fb4b", "d6e465977567be1ecedb68e2d7f563a39e6efbd1", "1" * 40
+    paths = ["/payroll.git", "/payroll", "/payroll.git/", "/payroll/", "/payroll.git//", "/payroll.gi", "/PAYROLL.git", "/payroll.git/x", "/payroll.git.git", "/payroll.git/.git", "/x/../payroll.git", "/./payroll.git", "/...", "/", "payroll.git", "/payroll.git/refs", "/payroll.git/HEAD"]
+    for path in paths:
+        yield question(f"path {path}", line(up + path + "\0host=x\0"))
+    opened = {version: line(up + "/payroll.git\0host=x\0" + (f"\0version={version}\0" if version else "")) for version in (0, 1, 2)}
+    for version in ("0", "1", "2", "3", "02", "2x", "", "2:version=1", "1:version=2"):
+        yield question(f"version {version} of the repository", line(up + f"/payroll.git\0host=x\0\0version={version}\0"))
+    yield question("two versions", line(up + "/payroll.git\0host=x\0\0version=1\0version=2\0"))
+    yield question("version and more", line(up + "/payroll.git\0host=x\0\0foo\0version=2\0"))
+    for version in (0, 1):
+        for name, steps in _git_negotiations(line, lines, flush, master, hotfix, later, tag, release, first, second, nobody):
+            yield question(f"v{version} {name}", opened[version], *steps)
+        yield question(f"v{version} half-close", opened[version], b"", finish=True)
+        yield question(f"v{version} half-close after wants", opened[version], line(f"want {master}\n") + flush, b"", finish=True)
+    for name, steps in _git_commands(line, lines, flush, delim, end, master, hotfix, later, tag, release, first, second, nobody):
+        yield question(f"v2 {name}", opened[2], *steps)
+    yield question("v2 half-close", opened[2], b"", finish=True)
+    yield question("v2 half-close in a command", opened[2], line("command=ls-refs"), finish=True)
+
+
+def _git_negotiations(line, lines, flush, master, hotfix, later, tag, release, first, second, nobody):
+    """What a client of the versions 0 and 1 says after the references."""
+    done = line("done\n")
+    yield "flush", [flush]
+    yield "flush twice", [flush + flush]
+    yield "text", [line("hello\n")]
+    yield "no hex", [b"zzzz"]
+    yield "no hex and more", [b"zzzz hello"]
+    yield "delimiter", [b"0001"]
+    yield "error", [line("ERR no")]
+    yield "done at once", [done]
+    yield "have at once", [line(f"have {master}\n")]
+    for name, want in {"unknown": nobody, "commit that no reference names": first, "short": "38c0", "no hex": "x" * 40, "long": master + "00", "upper case": master.upper(), "tag object": release, "tree": "c53e0a56cde7839d901b431c4a89124aa3ab554d", "zeros": "0" * 40}.items():
+        yield f"want {name}", [line(f"want {want}\n") + flush, done]
+    for caps in ("", "side-band", "side-band-64k", "side-band side-band-64k", "no-progress side-band-64k", "multi_ack side-band-64k no-progress", "multi_ack_detailed side-band-64k no-progress", "foo side-band-64k no-progress", "agent=git/1 side-band-64k no-progress", "filter side-band-64k no-progress"):
+        yield f"clone with {caps or 'nothing'}", [line(f"want {master} {caps}\n") + flush, done]
+    yield "clone of all", [line(f"want {master} side-band-64k no-progress\n") + lines(f"want {hotfix}\n", f"want {later}\n", f"want {tag}\n", f"want {release}\n", f"want {master}\n") + flush + done]
+    for ack in ("", "multi_ack", "multi_ack_detailed", "multi_ack_detailed no-done", "no-done"):
+        start = line(f"want {master} {ack} side-band-64k no-progress ofs-delta\n") + flush
+        yield f"haves, {ack or 'single'}: unknown", [start + line(f"have {nobody}\n") + flush, done]
+        yield f"haves, {ack or 'single'}: known", [start + line(f"have {first}\n") + flush, done]
+        yield f"haves, {ack or 'single'}: known, then unknown", [start + lines(f"have {first}\n", f"have {nobody}\n") + flush, done]
+        yield f"haves, {ack or 'single'}: unknown, then known", [start + lines(f"have {nobody}\n", f"have {first}\n") + flush, done]
+        yield f"haves, {ack or 'single'}: another branch", [start + lines(f"have {later}\n", f"have {nobody}\n") + flush, done]
+        yield f"haves, {ack or 'single'}: three rounds", [start + line(f"have {nobody}\n") + flush, line(f"have {second}\n") + flush, line(f"have {nobody}\n") + flush + done]
+        yield f"haves, {ack or 'single'}: twice the same", [start + lines(f"have {first}\n", f"have {first}\n") + flush, done]
+        yield f"haves, {ack or 'single'}: a tag", [start + line(f"have {release}\n") + flush, done]
+        yield f"haves, {ack or 'single'}: a blob", [start + line("have 2265470c48c61c616a305bffdd376b5786271d05\n") + flush, done]
+        yield f"haves, {ack or 'single'}: no hex", [start + line("have x\n") + flush, done]
+        yield f"haves, {ack or 'single'}: text", [start + line("hello\n")]
+        yield f"haves, {ack or 'single'}: done in the same breath", [start + line(f"have {first}\n") + done]
+    start = line(f"want {master} thin-pack side-band-64k no-progress shallow deepen-since deepen-not\n")
+    for name, deepen in _git_shallow(master, hotfix, later, first, second, nobody).items():
+        yield f"shallow: {name}", [start + lines(*[text + "\n" for text in deepen]) + flush, done]
+    yield "shallow: relative", [line(f"want {master} thin-pack side-band-64k no-progress deepen-relative\n") + lines(f"shallow {master}\n", "deepen 1\n") + flush, line(f"have {master}\n") + done]
+    yield "shallow: have behind the end", [line(f"want {master} multi_ack_detailed side-band-64k no-progress\n") + line("deepen-not hotfix\n") + flush + line(f"have {first}\n") + flush]
+    yield "filter not negotiated", [start + line("filter blob:none\n") + flush, done]
+    yield "filter asked for", [line(f"want {master} filter\n") + line("filter blob:none\n") + flush, done]
+
+
+def _git_shallow(master, hotfix, later, first, second, nobody):
+    return {
+        "depth 1": ["deepen 1"], "depth 2": ["deepen 2"], "depth 3": ["deepen 3"], "depth 50": ["deepen 50"], "depth 0": ["deepen 0"], "depth -1": ["deepen -1"], "depth text": ["deepen x"], "depth 1x": ["deepen 1x"], "depth hex": ["deepen 0x2"], "depth octal": ["deepen 010"], "depth infinite": ["deepen 2147483647"], "depth too large": ["deepen 99999999999"],
+        "unshallow": [f"shallow {master}", "deepen 2147483647"], "deepen": [f"shallow {master}", "deepen 2"], "same depth": [f"shallow {master}", "deepen 1"], "shallow without depth": [f"shallow {hotfix}"], "shallow unknown": [f"shallow {nobody}", "deepen 1"], "shallow no hex": ["shallow x"], "shallow of a tree": ["shallow c53e0a56cde7839d901b431c4a89124aa3ab554d"],
+        "since": ["deepen-since 1700200000"], "since all": ["deepen-since 1"], "since never": ["deepen-since 1900000000"], "since text": ["deepen-since x"], "since 0": ["deepen-since 0"], "not": ["deepen-not refs/heads/hotfix"], "not, short name": ["deepen-not hotfix"], "not unknown": ["deepen-not nope"], "not everything": ["deepen-not master"], "not by hash": [f"deepen-not {hotfix}"], "not a tag": ["deepen-not v1.0"], "since and depth": ["deepen-since 1700200000", "deepen 1"], "since and not": ["deepen-since 1700000001", "deepen-not hotfix"],
+    }
+
+
+def _git_commands(line, lines, flush, delim, end, master, hotfix, later, tag, release, first, second, nobody):
+    """What a client of version 2 says after the capabilities."""
+    yield "flush", [flush]
+    yield "flush twice", [flush + flush]
+    yield "delimiter", [delim]
+    yield "response end", [end]
+    yield "text", [line("hello\n")]
+    yield "no hex", [b"zzzz"]
+    yield "no hex and more", [b"zzzz hello"]
+    yield "want", [line(f"want {master}\n")]
+    for name in ("ls-refs", "fetch", "object-info", "foo", "", "ls-refs=unborn", "bundle-uri", "agent", "server-option", "fetch\0x"):
+        yield f"command {name}", [lines(f"command={name}\n", "agent=git/2.39.5", "object-format=sha1", flush)]
+    yield "two commands", [lines("command=ls-refs", "command=fetch", flush)]
+    yield "the same twice", [lines("command=ls-refs", flush), lines("command=ls-refs", flush), flush]
+    yield "agent alone", [lines("agent=git/2.39.5", flush)]
+    for name in ("object-format=sha256", "object-format=foo", "object-format", "session-id=x", "server-option=x", "server-option", "foo", "foo=bar", "agent", "agents=x", "fetch=shallow", "ls-refs=unborn", "version 2"):
+        yield f"capability {name}", [lines("command=ls-refs\n", name, flush)]
+    start = ["command=ls-refs\n", "agent=git/2.39.5", "object-format=sha1", delim]
+    for name, arguments in {"peel": ["peel"], "symrefs": ["symrefs"], "both": ["peel\n", "symrefs\n"], "unborn": ["unborn"], "prefix": ["ref-prefix refs/tags/"], "prefixes": ["ref-prefix refs/heads/", "ref-prefix HEAD"], "prefix of none": ["ref-prefix refs/nope"], "empty prefix": ["ref-prefix "], "prefix without blank": ["ref-prefix"], "prefix in a word": ["ref-prefix refs/heads/ma"], "text": ["hello"], "peels": ["peels"], "nothing": []}.items():
+        yield f"ls-refs {name}", [lines(*start, *arguments, flush), flush]
+    yield "ls-refs ended by a delimiter", [lines(*start, "peel", delim)]
+    start = ["command=fetch", "agent=git/2.39.5", "object-format=sha1", delim, "thin-pack", "no-progress", "include-tag", "ofs-delta"]
+    for name, arguments in {
+        "nothing": [], "done": ["done"], "master": [f"want {master}", "done"], "everything": [f"want {master}", f"want {hotfix}", f"want {later}", f"want {tag}", f"want {release}", f"want {master}", "done"], "not done": [f"want {master}"], "unknown": [f"want {nobody}", "done"], "no hex": ["want x", "done"], "long": [f"want {master}00", "done"], "no reference": [f"want {first}", "done"], "a tree": ["want c53e0a56cde7839d901b431c4a89124aa3ab554d", "done"], "a blob": ["want 2265470c48c61c616a305bffdd376b5786271d05", "done"],
+        "haves unknown": [f"want {master}", f"have {nobody}"], "haves known": [f"want {master}", f"have {first}"], "haves both": [f"want {master}", f"have {nobody}", f"have {first}"], "haves two": [f"want {master}", f"have {first}", f"have {second}"], "haves of another branch": [f"want {master}", f"have {later}"], "haves and done": [f"want {master}", f"have {first}", "done"], "haves unknown and done": [f"want {master}", f"have {nobody}", "done"], "wait for done": [f"want {master}", f"have {first}", "wait-for-done"], "haves without wants": [f"have {first}"], "have no hex": [f"want {master}", "have x"], "two wants, one reached": [f"want {master}", f"want {first}", f"have {second}"], "a tag": [f"want {release}", f"have {release}"], "have a blob": [f"want {master}", "have 2265470c48c61c616a305bffdd376b5786271d05"],
+        "a blob that must be there": ["want 2265470c48c61c616a305bffdd376b5786271d05", f"have {master}", "done"], "want-ref": ["want-ref refs/heads/master", "done"], "filter": [f"want {master}", "filter blob:none", "done"], "sideband-all": [f"want {master}", "sideband-all", "done"], "packfile-uris": [f"want {master}", "packfile-uris https", "done"], "text": ["hello"], "deepen-relative": [f"want {master}", f"shallow {master}", "deepen 1", "deepen-relative", "done"], "session": ["session-id=x", f"want {master}", "done"],
+    }.items():
+        yield f"fetch {name}", [lines(*start, *arguments, flush), flush]
+    for name, deepen in _git_shallow(master, hotfix, later, first, second, nobody).items():
+        yield f"fetch shallow: {name}", [lines(*start, f"want {master}", *deepen, "done", flush), flush]
+    yield "fetch in two rounds", [lines(*start, f"want {master}", f"have {nobody}", flush), lines(*start, f"want {master}", f"have {first}", flush), flush]
+    yield "fetch ended by a delimiter", [lines(*start, f"want {master}", "done", delim)]
+    yield "fetch with progress", [lines(*[text for text in start if text != "no-progress"], f"want {master}", "done", flush), flush]
+    yield "object-info without size", [lines("command=object-info", delim, f"oid {master}", f"oid {nobody}", "oid x", flush), flush]
+    yield "object-info of something else", [lines("command=object-info", delim, "type", f"oid {release}", flush), flush]
+    yield "object-info of nothing", [lines("command=object-info", delim, "size", flush), flush]
+    yield "object-info size", [lines("command=object-info", delim, "size", f"oid {master}", flush), flush]
+def httpproxy():
+    """Names that begin with "open" are for a proxy without authentication, those with "schemes" for one with all four."""
+    lines = [
+        "GET / HTTP/1.1", "GET / HTTP/1.0", "HEAD / HTTP/1.0", "GET /nice%20ports%2C/Tri%6Eity.txt%2ebak HTTP/1.0", "GET /x?q=<b>&\"' HTTP/1.0",
+        "GET /squid-internal-mgr/info HTTP/1.1", "GET /squid-internal-static/icons/SN.png HTTP/1.0", "GET http://localhost:9/squid-internal-mgr/menu HTTP/1.1",
+        "OPTIONS * HTTP/1.1", "OPTIONS / HTTP/1.0", "OPTIONS / RTSP/1.0", "OPTIONS sip:nm SIP/2.0", "OPTIONS http://a/ HTTP/1.1", "TRACE * HTTP/1.1", "TRACE http://a/ HTTP/1.1",
+        "GET http://a/ HTTP/0.9", "GET http://a/", "GET http://a/ HTTP/1.2", "GET http://a/ HTTP/2.0", "GET http://a/x?q=<b> HTTP/3.0", "PRI * HTTP/2.0", "GET http://a/ HTTP/11.1",
+        "GET http://a/ HTTP/1", "GET http://a/ http/1.1", "GET http://a/ HTTP/1.1 ", "GET  http://a/  HTTP/1.1", "GET\thttp://a/ HTTP/1.1", " GET http://a/ HTTP/1.1", "get http://a/ HTTP/1.1",
+        "G{T http://a/ HTTP/1.1", "GET", "HELP", "EHLO a", "SSH-2.0-OpenSSH_9.2", "GET http://a HTTP/1.1", "GET http://A.Example/B%20c?q=%3Cx%3E&y='\"<b> HTTP/1.1", "GET http://a/x y HTTP/1.1",
+        "GET http://u:p@a/ HTTP/1.1", "GET http://a:99999/ HTTP/1.1", "GET http://a:0/ HTTP/1.1", "GET http://a:/ HTTP/1.1", "GET http://a:8080/ HTTP/1.1", "GET http://a_b/ HTTP/1.1", "GET http://[::1]/ HTTP/1.1",
+        "GET http://[::1/ HTTP/1.1", "GET http:/a HTTP/1.1", "GET http:// HTTP/1.1", "GET https://a/ HTTP/1.1", "GET https://a:443/x HTTP/1.1", "GET ftp://a/b HTTP/1.1", "GET ftp://u:p@a/x HTTP/1.1",
+        "POST ftp://a/ HTTP/1.1", "GET gopher://a/ HTTP/1.1", "GET urn:foo HTTP/1.1", "GET foo://a/ HTTP/1.1", "GET whois://a/ HTTP/1.1", "GET coap://a/ HTTP/1.1", "GET a HTTP/1.1", "GET http://a/<b>'\"&;{}|^`\\ HTTP/1.1",
+        "GET http://192.168.0.1/ HTTP/1.1", "GET http://a%41/ HTTP/1.1", "GET http://a..b/ HTTP/1.1", "GET http://a./ HTTP/1.1", "GET http://a?x HTTP/1.1", "GET HTTP://a/ HTTP/1.1", "GET http://a/#frag HTTP/1.1",
+        "GET http://2130706433/ HTTP/1.1", "GET http://0x7f.1/ HTTP/1.1", "GET http://256.1/ HTTP/1.1", "GET http://a b/ HTTP/1.1", "GET http://a/\x9f\xe9< HTTP/1.1", "connect a:25 HTTP/1.1", "CONNECT 127.1:22 HTTP/1.1",
+        "CONNECT a HTTP/1.1", "CONNECT a:25 HTTP/1.0", "CONNECT a:22 HTTP/1.1", "CONNECT [::1]:22 HTTP/1.1", "CONNECT a:0 HTTP/1.1", "CONNECT a:99999 HTTP/1.1", "CONNECT http://a/ HTTP/1.1", "CONNECT a:b HTTP/1.1",
+        "CONNECT :80 HTTP/1.1", "CONNECT ::1:22 HTTP/1.1", "CONNECT / HTTP/1.1", "CONNECT a:443 HTTP/2.0", "PURGE http://a/ HTTP/1.1", "PROPFIND http://a/ HTTP/1.1", "DELETE http://a/ HTTP/1.0", "GET cache_object://localhost/menu HTTP/1.1",
+    ]
+    fields = [
+        "Connection: close", "Proxy-Connection: close", "Connection: keep-alive", "Proxy-Connection: keep-alive", "foo", "fo{o: bar", "foo : bar", " foo: bar", "A: b\r\n c", "A: b\0c", ": c", "A: b\rc", "Expect: foo", "Expect: 100-continue",
+        "Transfer-Encoding: gzip", "Transfer-Encoding: identity", "Content-Length: 3", "Content-Length: abc", "Content-Length: 0", "Content-Length: 3\r\nContent-Length: 4", "Max-Forwards: 0",
+        "Proxy-Authorization: Basic", "Proxy-Authorization: Basic !!!!", "Proxy-Authorization: Basic dXNlcg==", "Proxy-Authorization: Basic OnB3", "Proxy-Authorization: basic YTpi", "Proxy-Authorization: Digest username=\"a\"", "Proxy-Authorization: Bearer x", "Proxy-Authorization: ",
+        "Proxy-Authorization: NTLM TlRMTVNTUAABAAAAB4IIogAAAAAAAAAAAAAAAAAAAAAGAbEdAAAADw==", "Authorization: Basic YTpi", "Host: b", "Host: b\r\nHost: c", "Host: ", "Range: bytes=0-1", "If-Modified-Since: Tue, 24 Nov 2026 06:19:48 GMT", "Cache-Control: only-if-cached",
+        *[f"Accept-Language: {language}" for language in ("de, en", "xx, de", "de-AT, en", "de-XX", "en-GB", "en-US,en;q=0.9", "*", "DE", "", "../../x", "en;q=0.1, de", "EN-us", "fr-fr, en")],
+    ]
+    for line in lines:
+        yield question(f"line {line}", f"{line}\r\n\r\n".encode("latin-1"))
+    for field in fields:
+        for version in ("1.1", "1.0") if "onnection" in field else ("1.1",):
+            yield question(f"field {field!r} {version}", f"GET http://a/ HTTP/{version}\r\n{field}\r\n\r\n".encode())
+    post, get = b"POST http://a/ HTTP/1.1\r\nHost: a\r\n", b"GET http://a/ HTTP/1.1\r\nHost: a\r\n\r\n"
+    others = {
+        "CONNECT, German": [b"CONNECT a:443 HTTP/1.1\r\nAccept-Language: de\r\n\r\n"], "CONNECT with a body": [b"CONNECT a:443 HTTP/1.1\r\nContent-Length: 5\r\n\r\nhello"],
+        "blank lines first": [b"\r\n\r\n\n" + get], "line feeds alone": [b"GET http://a/ HTTP/1.1\nHost: a\n\n"], "two at once": [get + get.replace(b"a", b"b")], "three, one after the other": [get] * 3, "HEAD, then GET": [get.replace(b"GET", b"HEAD"), get],
+        "a request in pieces": [get[:10], get[10:30], get[30:]], "half-close behind a request": [get], "half-close within a request": [get[:30]], "half-close at once": [b""],
+        "POST": [post + b"Content-Length: 3\r\n\r\nabc"], "POST and GET": [post + b"Content-Length: 3\r\n\r\nabc" + get], "POST without a length": [post + b"\r\n"], "POST of length 0": [post + b"Content-Length: 0\r\n\r\n"],
+        "POST, body later": [post + b"Content-Length: 3\r\n\r\n", b"abc", get], "POST 1.0": [b"POST http://a/ HTTP/1.0\r\nContent-Length: 3\r\n\r\nabc"], "POST that expects": [post + b"Expect: 100-continue\r\nContent-Length: 3\r\n\r\n"],
+        "POST of equal lengths": [post + b"Content-Length: 3\r\nContent-Length: 3\r\n\r\nabc"], "POST with a bad length": [post + b"Content-Length: 3x\r\n\r\nabc"], "PUT in chunks": [post.replace(b"POST", b"PUT") + b"Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n" + get],
+        "chunks and length": [post + b"Transfer-Encoding: chunked\r\nContent-Length: 3\r\n\r\n0\r\n\r\n"], "HEAD with a length": [b"HEAD http://a/ HTTP/1.1\r\nContent-Length: 3\r\n\r\nabc"], "GET with a body and a query": [b"GET http://a/b?c=d HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc"],
+        "CONNECT that expects": [b"CONNECT a:25 HTTP/1.1\r\nExpect: x\r\n\r\n"], "TLS hello": [bytes.fromhex("16030100a5010000a10303")], "TLS hello with line feed": [bytes.fromhex("16030100a5010000a10a03")], "NULs": [b"\0" * 8 + b"\r\n\r\n"], "bytes above 127": [b"GET http://a/\xe9\xff HTTP/1.1\r\n\r\n"],
+        "control in the target": [b"GET http://a/\1 HTTP/1.1\r\n\r\n"], "SOCKS 5": [b"\5\1\0"], "SOCKS 4": [b"\4\1\0\x50\1\2\3\4\0"], "RDP cookie": [b"\3\0\0\x2a\x25\xe0\0\0\0\0\0Cookie: mstshash=nmap\r\n\1\0\x08\0\3\0\0\0"],
+        "target of 8000": [b"GET http://a/" + b"x" * 8000 + b" HTTP/1.1\r\n\r\n"], "target of 8300": [b"GET http://a/" + b"x" * 8300 + b" HTTP/1.1\r\n\r\n"], "line without an end": [b"GET http://a/" + b"x" * 66000], "noise without an end": [b"x" * 66000],
+        "noise of 4000": [b"x" * 4000], "field of 60000": [b"GET http://a/ HTTP/1.1\r\nA: " + b"x" * 60000 + b"\r\n\r\n"], "field without an end": [b"GET http://a/ HTTP/1.1\r\nA: " + b"x" * 66000], "host of 300": [b"GET http://" + b"h" * 300 + b"/ HTTP/1.1\r\n\r\n"],
+        "curl": [b"GET http://example.com/ HTTP/1.1\r\nHost: example.com\r\nUser-Agent: curl/7.88.1\r\nAccept: */*\r\nProxy-Connection: Keep-Alive\r\n\r\n"], "curl, CONNECT": [b"CONNECT example.com:443 HTTP/1.1\r\nHost: example.com:443\r\nUser-Agent: curl/7.88.1\r\nProxy-Connection: Keep-Alive\r\n\r\n"],
+    }
+    for name, steps in others.items():
+        yield question(name, *steps, finish=name.startswith("half-close"))
+    targets = [
+        "GET http://example.invalid/", "GET http://192.0.2.1/", "GET http://127.0.0.1:1/x", "GET http://localhost/", "GET http://[2001:db8::1]/", "GET http://[::1]:99/", "GET ftp://example.com/", "GET ftp://192.0.2.1/", "GET https://192.0.2.1/", "GET cache_object://localhost/info",
+        "HEAD http://192.0.2.1/", "POST http://192.0.2.1/", "PUT http://192.0.2.1/", "TRACE http://192.0.2.1/", "OPTIONS http://192.0.2.1/", "PURGE http://192.0.2.1/", "FOO http://192.0.2.1/", "POST http://example.invalid/", "CONNECT 192.0.2.1:443", "CONNECT 192.0.2.1:25", "CONNECT example.com:25",
+        "CONNECT example.com:443", "CONNECT 127.0.0.1:1", "CONNECT [::1]:1", "CONNECT localhost:1", "GET /", "OPTIONS *", "GET http://192.0.2.1/a?b=<c>", "GET /squid-internal-mgr/info",
+    ]
+    for line in targets:
+        yield question(f"open {line}", f"{line} HTTP/1.1\r\nHost: x\r\n\r\n".encode(), wait=3)
+    for name, request in {"1.0": "GET http://192.0.2.1/ HTTP/1.0", "1.0, CONNECT": "CONNECT 192.0.2.1:443 HTTP/1.0", "TRACE, 0": "TRACE http://192.0.2.1/ HTTP/1.1\r\nX: y\r\nMax-Forwards: 0", "German": "GET http://192.0.2.1/ HTTP/1.1\r\nAccept-Language: en-US", "with credentials": "GET http://192.0.2.1/ HTTP/1.1\r\nProxy-Authorization: Basic YTpi"}.items():
+        yield question(f"open {name}", f"{request}\r\n\r\n".encode(), wait=3)
+    first = "TlRMTVNTUAABAAAAB4IIogAAAAAAAAAAAAAAAAAAAAAGAbEdAAAADw=="
+    for name, value in {"none": None, "Basic": "Basic YTpi", "Digest, alone": "Digest username=\"a\"", "Bearer": "Bearer x", "NTLM": f"NTLM {first}", "NTLM, empty": "NTLM", "Negotiate, empty": "Negotiate"}.items():
+        field = "" if value is None else f"Proxy-Authorization: {value}\r\n"
+        yield question(f"schemes {name}", f"GET http://a/ HTTP/1.1\r\nHost: a\r\n{field}\r\n".encode())
+        yield question(f"schemes {name}, CONNECT", f"CONNECT a:443 HTTP/1.1\r\nHost: a\r\n{field}\r\n".encode())
+
+
+MASKS["httpproxy"] = [r"Date: ([^\r]+)\r\n", r"Generated (.*?) by ", r"Erzeugt am (.*?) von ", r'nonce="([0-9a-f]{32})"', r"localhost:(\d+)\r\n", r"Proxy-Authenticate: NTLM (\S+)\r\n"]

@@ -7,6 +7,9 @@ use jiff::tz::TimeZone;
 
 use super::{dumps, time};
 
+/// The kind of a line of Samba's audit. The peer writes its missing port as text.
+const AUDITED: u32 = 5000;
+
 /// The line, without its end. `node` is `device.node_id`.
 pub fn compatible(event: &Event, node: &str) -> String {
     dumps(&Value::Map(members(event, node)))
@@ -22,11 +25,15 @@ pub(super) fn members_in(event: &Event, node: &str, zone: &TimeZone) -> BTreeMap
     let local = time::python(&time::zoned(event.at, zone));
     let portless = event.peer.is_some_and(|peer| peer.transport == Transport::Ip);
     let end = |addr: Option<std::net::SocketAddr>| match addr {
-        Some(addr) if portless => (Value::from(addr.ip().to_string()), Value::Int(-1)),
+        // Nobody talks from port 0: it stands for one that is not known.
+        Some(addr) if portless || addr.port() == 0 => (Value::from(addr.ip().to_string()), Value::Int(-1)),
         Some(addr) => (Value::from(addr.ip().to_string()), Value::from(addr.port())),
         None => (Value::from(""), Value::Int(-1)),
     };
-    let (src_host, src_port) = end(event.peer.map(|peer| peer.remote));
+    let (src_host, mut src_port) = end(event.peer.map(|peer| peer.remote));
+    if event.kind.number == AUDITED && src_port == Value::Int(-1) {
+        src_port = "-1".into();
+    }
     let (dst_host, dst_port) = end(event.peer.map(|peer| peer.local));
     let mut members = BTreeMap::from([
         ("dst_host".into(), dst_host),
@@ -34,7 +41,7 @@ pub(super) fn members_in(event: &Event, node: &str, zone: &TimeZone) -> BTreeMap
         ("local_time".into(), Value::from(utc.as_str())),
         ("local_time_adjusted".into(), Value::from(local)),
         ("logdata".into(), Value::Map(logdata(event))),
-        ("logtype".into(), Value::from(event.kind.number)),
+        ("logtype".into(), Value::from(event.kind.logtype)),
         ("node_id".into(), Value::from(node)),
         ("src_host".into(), src_host),
         ("src_port".into(), src_port),

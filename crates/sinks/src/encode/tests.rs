@@ -113,6 +113,21 @@ fn what_has_no_ports_has_minus_one_in_the_compatible_log() {
 }
 
 #[test]
+fn a_port_that_is_not_known_is_minus_one_and_text_in_lines_of_sambas_audit() {
+    static AUDIT: Kind = Kind::new(5000, "smb.audit", Class::Access, Severity::Medium, "Samba share used");
+    let peer = Peer::new("192.0.2.7:0".parse().unwrap(), "192.0.2.1:445".parse().unwrap(), Transport::Tcp);
+    let mut event = event();
+    event.peer = Some(peer);
+    let ports = |event: &Event| {
+        let members = members_in(event, "node", &TimeZone::UTC);
+        ["src_port", "dst_port"].map(|key| members[key].clone())
+    };
+    assert_eq!(ports(&event), [Value::Int(-1), Value::Int(445)]);
+    event.kind = &AUDIT;
+    assert_eq!(ports(&event), [Value::from("-1"), Value::Int(445)]);
+}
+
+#[test]
 fn each_line_of_the_peer_is_had_to_the_byte() {
     let lines = include_str!("../../tests/data/peer-events.jsonl");
     assert_eq!(lines.lines().count(), 14);

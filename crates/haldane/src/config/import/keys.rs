@@ -29,7 +29,7 @@ pub(super) struct Key {
 pub(super) struct Service {
     /// Its name in both.
     pub(super) name: &'static str,
-    /// Its port where the file does not say.
+    /// Its port where the file does not say; 0: it listens nowhere, and whatever the file says is left out.
     pub(super) port: i64,
     /// Keys of its own.
     pub(super) keys: &'static [Key],
@@ -102,6 +102,18 @@ pub(super) const SERVICES: &[Service] = &[
         informative: &["skin.list"],
     },
     Service {
+        name: "httpproxy",
+        port: 8080,
+        keys: &[
+            key("skin", Default::Text("squid")),
+            key("banner", Default::Text("")),
+            // What the peer's skin says it is; its file has no key for it.
+            key("version", Default::Text("3.3.8")),
+        ],
+        informative: &["skin.list"],
+        ..PLAIN
+    },
+    Service {
         name: "ssh",
         port: 22,
         keys: &[
@@ -120,10 +132,25 @@ pub(super) const SERVICES: &[Service] = &[
         ],
         ..PLAIN
     },
+    Service { name: "mongodb", port: 27017, keys: &[key("version", Default::Text("4.4.6"))], ..PLAIN },
     Service { name: "ntp", port: 123, ..PLAIN },
     Service { name: "redis", port: 6379, keys: &[key("max_arg_length", Default::Number(30))], ..PLAIN },
     Service { name: "sip", port: 5060, ..PLAIN },
     Service { name: "snmp", port: 161, ..PLAIN },
+    Service { name: "git", port: 9418, ..PLAIN },
+    Service { name: "tftp", port: 69, ..PLAIN },
+    Service { name: "vnc", port: 5900, ..PLAIN },
+    Service {
+        name: "llmnr",
+        port: 5355,
+        keys: &[
+            key("query_interval", Default::Number(60)),
+            key("query_splay", Default::Number(5)),
+            key("hostname", Default::Text("DC03")),
+        ],
+        ..PLAIN
+    },
+    Service { name: "smb", keys: &[key("auditfile", Default::Text("/var/log/samba-audit.log"))], ..PLAIN },
 ];
 
 /// The keys of `tcpbanner_N`.
@@ -144,20 +171,13 @@ pub(super) const TCP_BANNERS: i64 = 10;
 
 /// Services that the peer has and this version has not, with their keys.
 pub(super) const ABSENT: &[(&str, &[&str])] = &[
-    ("git", &[]),
-    ("httpproxy", &["skin", "banner", "skin.list"]),
-    ("llmnr", &["query_interval", "query_splay", "hostname"]),
-    ("mongodb", &["version"]),
     ("mssql", &["version"]),
-    ("tftp", &[]),
     ("rdp", &[]),
-    ("vnc", &[]),
     ("portscan", &["ignore_localhost", "logfile", "synrate", "nmaposrate", "lorate", "ignore_ports"]),
-    ("smb", &["auditfile"]),
 ];
 
 /// Keys that belong to no service.
-pub(super) const GENERAL: [&str; 7] = [
+pub(super) const GENERAL: [&str; 8] = [
     "device.node_id",
     "device.listen_addr",
     "device.name",
@@ -165,4 +185,6 @@ pub(super) const GENERAL: [&str; 7] = [
     "ip.ignorelist",
     "logtype.ignorelist",
     "logger",
+    // Sic: the peer's sample has it under that name, for whoever reads it.
+    "httproxy.skin.list",
 ];

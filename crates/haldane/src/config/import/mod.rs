@@ -123,7 +123,9 @@ impl Translation<'_> {
         if !self.on(&enabled) {
             own.entries.push(item("enabled", &switch.written, switch.node.place.clone(), Raw::Bool(false)));
         }
-        self.port(&mut own, &format!("{}.port", service.name), service.port);
+        if service.port > 0 {
+            self.port(&mut own, &format!("{}.port", service.name), service.port);
+        }
         self.put_all(&mut own, service.name, service.keys);
         if let Some((prefix, keys)) = service.shared {
             self.put_all(&mut own, prefix, keys);
