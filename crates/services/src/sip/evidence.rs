@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use haldane_core::{Login, Secret, Severity, Sighting, Untrusted, Value};
+use haldane_core::{Login, Peer, Secret, Severity, Sighting, Untrusted, Value};
 
 use super::{
     BROKEN, REQUEST, RESPONSE,
@@ -31,11 +31,10 @@ const WORDS: &[(&str, &str)] = &[
     ("gulp", "gulp"),
     ("sipp", "sipp"),
     ("nmap", "nmap"),
-    ("hydra", "hydra"),
 ];
 
 /// A request. `flaw`: why it is dropped without a word.
-pub fn request(message: &Message, flaw: Option<&'static str>) -> Sighting {
+pub fn request(message: &Message, flaw: Option<&'static str>, peer: &Peer) -> Sighting {
     let seen = common(Sighting::of(&REQUEST), message);
     let First::Request { method, uri, .. } = &message.first else { return seen };
     let mut seen = seen.with("method", method.as_slice()).with("uri", uri.as_slice());
@@ -51,7 +50,7 @@ pub fn request(message: &Message, flaw: Option<&'static str>) -> Sighting {
     if let Some(field) = field.filter(|field| !field.is_empty()) {
         severity = Severity::High;
         if let Some(login) = login::of_value(field, method) {
-            seen = seen.login(with_line(login, field, method));
+            seen = seen.login(with_line(login, field, method, peer));
         }
     }
     seen.severity(severity)
@@ -93,16 +92,19 @@ fn tool(message: &Message) -> Option<&'static str> {
     let said = ["user-agent", "from", "to"].into_iter().filter_map(|name| message.value(name));
     let said: Vec<String> = said.map(|value| String::from_utf8_lossy(value).to_ascii_lowercase()).collect();
     let named = WORDS.iter().find(|(word, _)| said.iter().any(|said| said.contains(word)));
-    // nmap's probe SIPOptions, over both.
-    let nmap = || {
-        message.value("call-id") == Some(b"50000") && message.value("from") == Some(b"<sip:nm@nm>;tag=root")
+    let call = message.value("call-id").unwrap_or_default();
+    let by_call = || match call {
+        // nmap's probe SIPOptions, over UDP and TCP.
+        b"50000" if message.value("from") == Some(b"<sip:nm@nm>;tag=root") => Some("nmap"),
+        _ if call.starts_with(b"1337@") => Some("hydra"),
+        _ => None,
     };
-    named.map(|(_, tool)| *tool).or_else(|| nmap().then_some("nmap"))
+    named.map(|(_, tool)| *tool).or_else(by_call)
 }
 
 /// The login with the line that hashcat (mode 11400) and john (format sip) know:
 /// `$sip$*server*client*user*realm*method*scheme*resource*rest*nonce*cnonce*nc*qop*MD5*response`.
-fn with_line(mut login: Login, field: &[u8], method: &[u8]) -> Login {
+fn with_line(mut login: Login, field: &[u8], method: &[u8], peer: &Peer) -> Login {
     let Some(Secret::Response { crackable, .. }) = &mut login.secret else { return login };
     let parameters = cut(field, b' ').map(|(_, rest)| login::parameters(rest)).unwrap_or_default();
     let of = |name: &str| {
@@ -113,9 +115,11 @@ fn with_line(mut login: Login, field: &[u8], method: &[u8]) -> Login {
     let (resource, rest) = cut(resource, b':').unwrap_or((resource, b""));
     // Without qop, neither of these went into the answer.
     let with_qop = |name: &str| if of("qop").is_empty() { &b""[..] } else { of(name) };
+    let ends = [peer.local, peer.remote].map(|end| end.ip().to_string());
+    let [server, client] = ends.each_ref().map(String::as_bytes);
     let parts = [
-        b"",
-        b"",
+        server,
+        client,
         of("username"),
         of("realm"),
         method,

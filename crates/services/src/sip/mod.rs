@@ -169,8 +169,9 @@ fn handle(server: &Server, message: &Message, new: bool, cx: &mut Cx<'_>) -> (Op
         return (None, false);
     }
     let flaw = server.flaw(message);
+    let peer = *cx.peer();
     if new {
-        cx.report(evidence::request(message, flaw));
+        cx.report(evidence::request(message, flaw, &peer));
     }
     let answer = if flaw.is_none() { server.answer(message, cx) } else { None };
     (answer, flaw.is_some())
