@@ -127,3 +127,28 @@ fn a_server_name_cannot_break_the_answer() {
         assert!(build(entry(), &[settings]).is_err(), "{settings}");
     }
 }
+
+/// Its own recorded answer to a challenge with qop, for the password "secret"; computed with Python's hashlib.
+#[test]
+fn hydras_answer_is_completed_with_what_it_keeps_to_itself() {
+    let answer = "Authorization: Digest username=\"100\",realm=\"asterisk\",\
+                  nonce=\"1795525775/eaf809ea7733d2a789f1537cfb730aac\",uri=\"sip:asterisk\",\
+                  response=8982564361456c54a5372170873e0ce5\r\n";
+    let asked = request("REGISTER", "1", answer)
+        .replace("sip:192.0.2.1 SIP", "sip:127.0.0.1 SIP")
+        .replace("Call-ID: c", "Call-ID: 1337@127.0.0.1");
+    let line = |settings: &[&str]| {
+        let outcome = send(settings, &[&asked]);
+        match outcome.seen[0].login.as_ref().unwrap().secret.clone() {
+            Some(Secret::Response { crackable, .. }) => crackable.unwrap(),
+            other => panic!("{other:?}"),
+        }
+    };
+    let nonce = "1795525775/eaf809ea7733d2a789f1537cfb730aac";
+    let response = "8982564361456c54a5372170873e0ce5";
+    let start = "$sip$*192.0.2.1*192.0.2.7*100*asterisk*REGISTER*sip*";
+    let whole = format!("{start}127.0.0.1**{nonce}*hydra*00000001*auth*MD5*{response}");
+    assert_eq!(line(&[]), whole);
+    let as_sent = format!("{start}asterisk**{nonce}****MD5*{response}");
+    assert_eq!(line(&["product = \"kamailio\""]), as_sent);
+}

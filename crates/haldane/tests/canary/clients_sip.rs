@@ -49,7 +49,9 @@ fn sipsak_is_challenged_over_udp_and_tcp() {
         });
         let asked = &asked[number - 1];
         assert_eq!(asked["transport"], transport);
-        assert_eq!((&asked["fields"]["method"], &asked["fields"]["uri"]), (&json!("OPTIONS"), &json!(to)));
+        assert_eq!(asked["fields"]["method"], "OPTIONS");
+        // It cuts its own ports of five digits.
+        assert!(asked["fields"]["uri"].as_str().unwrap().starts_with("sip:100@127.0.0.1:"), "{asked}");
     }
 }
 
@@ -121,7 +123,8 @@ fn probes(canary: &Canary) -> Option<String> {
     let mut keep = false;
     for line in all.lines() {
         keep = if line.starts_with("Probe ") { line.contains(" SIPOptions ") } else { keep };
-        if keep {
+        // Fallbacks are to probes that are not here.
+        if keep && !line.starts_with("fallback") {
             kept.push_str(line);
             kept.push('\n');
         }

@@ -34,7 +34,8 @@ const WORDS: &[(&str, &str)] = &[
 ];
 
 /// A request. `flaw`: why it is dropped without a word.
-pub fn request(message: &Message, flaw: Option<&'static str>, peer: &Peer) -> Sighting {
+/// `qop`: challenges ask for it.
+pub fn request(message: &Message, flaw: Option<&'static str>, peer: &Peer, qop: bool) -> Sighting {
     let seen = common(Sighting::of(&REQUEST), message);
     let First::Request { method, uri, .. } = &message.first else { return seen };
     let mut seen = seen.with("method", method.as_slice()).with("uri", uri.as_slice());
@@ -42,13 +43,16 @@ pub fn request(message: &Message, flaw: Option<&'static str>, peer: &Peer) -> Si
     if let Some(flaw) = flaw {
         seen = seen.with("malformed", flaw);
     }
-    if let Some(tool) = tool(message) {
+    let tool = tool(message);
+    if let Some(tool) = tool {
         severity = severity.max(Severity::Medium);
         seen = seen.with("tool", tool);
     }
     let field = message.value("authorization").or_else(|| message.value("proxy-authorization"));
     if let Some(field) = field.filter(|field| !field.is_empty()) {
         severity = Severity::High;
+        let whole = (tool == Some("hydra") && qop).then(|| as_hydra_computes(field, uri));
+        let field = whole.as_deref().unwrap_or(field);
         if let Some(login) = login::of_value(field, method) {
             seen = seen.login(with_line(login, field, method, peer));
         }
@@ -100,6 +104,13 @@ fn tool(message: &Message) -> Option<&'static str> {
         _ => None,
     };
     named.map(|(_, tool)| *tool).or_else(by_call)
+}
+
+/// Asked for qop, hydra computes its answer with it and with the URI that it asks for, and sends neither. What stands
+/// first counts.
+fn as_hydra_computes(field: &[u8], uri: &[u8]) -> Vec<u8> {
+    let rest = cut(field, b' ').map(|(_, rest)| rest).unwrap_or_default();
+    [b"Digest uri=\"", uri, b"\", qop=auth, nc=00000001, cnonce=\"hydra\", ", rest].concat()
 }
 
 /// The login with the line that hashcat (mode 11400) and john (format sip) know:

@@ -171,7 +171,7 @@ fn handle(server: &Server, message: &Message, new: bool, cx: &mut Cx<'_>) -> (Op
     let flaw = server.flaw(message);
     let peer = *cx.peer();
     if new {
-        cx.report(evidence::request(message, flaw, &peer));
+        cx.report(evidence::request(message, flaw, &peer, server.product == Product::Asterisk));
     }
     let answer = if flaw.is_none() { server.answer(message, cx) } else { None };
     (answer, flaw.is_some())
