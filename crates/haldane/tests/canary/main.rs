@@ -37,6 +37,7 @@ mod lifecycle;
 mod llmnr;
 mod network;
 mod operator;
+mod portscan;
 mod privileges;
 mod receivers;
 mod smb;
