@@ -215,6 +215,20 @@ fn spelled_out(line: &str) -> &str {
 }
 
 #[test]
+fn sip_listens_over_both_unless_told_otherwise_and_a_tcp_banner_does_not() {
+    let found = |text: &str| {
+        let config = good("h.toml", &format!("listen = [\"127.0.0.1\"]\n{text}"));
+        config.services[0].endpoints.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    assert_eq!(found("[service.sip]"), ["127.0.0.1:5060", "127.0.0.1:5060/udp"]);
+    assert_eq!(found("[service.sip]\ntransport = \"udp\""), ["127.0.0.1:5060/udp"]);
+    assert_eq!(found("[service.tcpbanner]"), ["127.0.0.1:8001"]);
+    let config = good("o.conf", &peer("\"sip.enabled\": true, \"sip.port\": 5062"));
+    let found: Vec<_> = config.services[0].endpoints.iter().map(|endpoint| endpoint.transport).collect();
+    assert!(found.contains(&Transport::Udp) && found.contains(&Transport::Tcp), "{found:?}");
+}
+
+#[test]
 fn a_service_listens_on_each_of_its_addresses_and_ports() {
     let config = good("h.toml", "listen = [\"127.0.0.1\", \"::1\"]\n[service.ftp]\nport = [21, 2121]");
     let found: Vec<String> = config.services[0].endpoints.iter().map(ToString::to_string).collect();
@@ -575,6 +589,11 @@ fn sensors_of_the_peers_file_watch_what_it_says_and_want_no_port() {
     let network = "[Network(Network { interfaces: [], groups: [] })]";
     let expected = [("llmnr", network), ("smb", "[Lines(\"/var/log/samba-audit.log\")]")];
     assert_eq!(on, expected.map(|(name, feeds)| (name, feeds.to_owned())));
+    let scans = feeds("\"portscan.enabled\": true");
+    assert_eq!(scans, [("portscan", "[Packets]".to_owned())], "a log is read where it is named");
+    let scans =
+        feeds("\"portscan.enabled\": true, \"portscan.logfile\": \"/x\", \"portscan.ignore_ports\": [22]");
+    assert_eq!(scans, [("portscan", "[Packets, Lines(\"/x\")]".to_owned())]);
     let set =
         feeds("\"smb.enabled\": true, \"smb.port\": 9, \"smb.auditfile\": \"/x\", \"llmnr.enabled\": false");
     assert_eq!(set, [("smb", "[Lines(\"/x\")]".to_owned())]);

@@ -10,6 +10,7 @@ pub mod llmnr;
 pub mod mongodb;
 pub mod mysql;
 pub mod ntp;
+pub mod portscan;
 pub mod redis;
 pub mod replay;
 pub mod sip;
@@ -40,6 +41,7 @@ pub static ALL: &[Entry] = &[
     Entry::both::<sip::Sip>().usually(&[Transport::Udp, Transport::Tcp]),
     Entry::stream::<git::Git>(),
     Entry::both::<tcpbanner::TcpBanner>(),
+    Entry::sensor::<portscan::PortScan>(),
     Entry::datagrams::<tftp::Tftp>(),
     Entry::stream::<vnc::Vnc>(),
     Entry::sensor::<llmnr::Llmnr>(),

@@ -14,6 +14,7 @@
     reason = "a test may panic, and tell why it was skipped"
 )]
 
+mod amplification;
 mod believable;
 mod clients;
 mod clients_db;
@@ -37,6 +38,8 @@ mod lifecycle;
 mod llmnr;
 mod network;
 mod operator;
+mod portscan;
 mod privileges;
 mod receivers;
 mod smb;
+mod whole;

@@ -284,4 +284,21 @@ mod tests {
         assert_eq!(checksum(&[b"a", b"1", b"z9hG4bKq"]), b"427d");
         assert_eq!(checksum(&[b"1", b"a", b"50000"]), b"d89f");
     }
+
+    #[test]
+    fn a_via_tells_the_source_where_it_does_not_know_itself() {
+        // Recorded, from 127.0.0.1.
+        let source = SocketAddr::from(([127, 0, 0, 1], 40_000));
+        for (sent, told) in [
+            ("127.0.0.1;branch=z;rport", "127.0.0.1;branch=z;rport=40000;received=127.0.0.1"),
+            ("127.0.0.1:5060;branch=z", "127.0.0.1:5060;branch=z;rport=40000"),
+            ("nm;branch=z", "nm;branch=z;rport=40000;received=127.0.0.1"),
+            ("nm;received=192.0.2.1;rport=7", "nm;received=192.0.2.1;rport=40000;received=127.0.0.1"),
+            ("nm;b, SIP/2.0/UDP c;rport", "nm;b, SIP/2.0/UDP c;rport;rport=40000;received=127.0.0.1"),
+        ] {
+            let message = Message::read(format!("A sip:b SIP/2.0\r\nVia: SIP/2.0/UDP {sent}\r\n").as_bytes());
+            let via = own_via(&message.unwrap().fields[0], source);
+            assert_eq!(String::from_utf8(via).unwrap(), format!("Via: SIP/2.0/UDP {told}\r\n"));
+        }
+    }
 }

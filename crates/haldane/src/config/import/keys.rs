@@ -150,6 +150,19 @@ pub(super) const SERVICES: &[Service] = &[
         ],
         ..PLAIN
     },
+    Service {
+        name: "portscan",
+        keys: &[
+            key("ignore_localhost", Default::Flag(false)),
+            // Packets need no log: it is read where the file names one.
+            key("logfile", Default::None),
+            key("synrate", Default::Number(5)),
+            key("nmaposrate", Default::Number(5)),
+            key("lorate", Default::Number(3)),
+            key("ignore_ports", Default::None),
+        ],
+        ..PLAIN
+    },
     Service { name: "smb", keys: &[key("auditfile", Default::Text("/var/log/samba-audit.log"))], ..PLAIN },
 ];
 
@@ -170,11 +183,7 @@ pub(super) const TCP_BANNER: &[Key] = &[
 pub(super) const TCP_BANNERS: i64 = 10;
 
 /// Services that the peer has and this version has not, with their keys.
-pub(super) const ABSENT: &[(&str, &[&str])] = &[
-    ("mssql", &["version"]),
-    ("rdp", &[]),
-    ("portscan", &["ignore_localhost", "logfile", "synrate", "nmaposrate", "lorate", "ignore_ports"]),
-];
+pub(super) const ABSENT: &[(&str, &[&str])] = &[("mssql", &["version"]), ("rdp", &[])];
 
 /// Keys that belong to no service.
 pub(super) const GENERAL: [&str; 8] = [
