@@ -13,6 +13,7 @@ pub mod ntp;
 pub mod portscan;
 pub mod redis;
 pub mod replay;
+pub mod sip;
 pub mod smb;
 pub mod snmp;
 pub mod ssh;
@@ -21,7 +22,7 @@ pub mod telnet;
 pub mod tftp;
 pub mod vnc;
 
-use haldane_core::Entry;
+use haldane_core::{Entry, Transport};
 
 /// Every protocol that this crate emulates, in the order of the documentation.
 #[rustfmt::skip]
@@ -37,6 +38,7 @@ pub static ALL: &[Entry] = &[
     Entry::stream::<mongodb::Mongodb>(),
     Entry::datagrams::<snmp::Snmp>(),
     Entry::datagrams::<ntp::Ntp>(),
+    Entry::both::<sip::Sip>().usually(&[Transport::Udp, Transport::Tcp]),
     Entry::stream::<git::Git>(),
     Entry::both::<tcpbanner::TcpBanner>(),
     Entry::sensor::<portscan::PortScan>(),

@@ -14,6 +14,7 @@
     reason = "a test may panic, and tell why it was skipped"
 )]
 
+mod amplification;
 mod believable;
 mod clients;
 mod clients_db;
@@ -21,6 +22,7 @@ mod clients_git;
 mod clients_httpproxy;
 mod clients_mongodb;
 mod clients_ntp;
+mod clients_sip;
 mod clients_snmp;
 mod clients_ssh;
 mod clients_text;
@@ -40,3 +42,4 @@ mod portscan;
 mod privileges;
 mod receivers;
 mod smb;
+mod whole;

@@ -135,6 +135,7 @@ pub(super) const SERVICES: &[Service] = &[
     Service { name: "mongodb", port: 27017, keys: &[key("version", Default::Text("4.4.6"))], ..PLAIN },
     Service { name: "ntp", port: 123, ..PLAIN },
     Service { name: "redis", port: 6379, keys: &[key("max_arg_length", Default::Number(30))], ..PLAIN },
+    Service { name: "sip", port: 5060, ..PLAIN },
     Service { name: "snmp", port: 161, ..PLAIN },
     Service { name: "git", port: 9418, ..PLAIN },
     Service { name: "tftp", port: 69, ..PLAIN },
@@ -182,7 +183,7 @@ pub(super) const TCP_BANNER: &[Key] = &[
 pub(super) const TCP_BANNERS: i64 = 10;
 
 /// Services that the peer has and this version has not, with their keys.
-pub(super) const ABSENT: &[(&str, &[&str])] = &[("mssql", &["version"]), ("sip", &[]), ("rdp", &[])];
+pub(super) const ABSENT: &[(&str, &[&str])] = &[("mssql", &["version"]), ("rdp", &[])];
 
 /// Keys that belong to no service.
 pub(super) const GENERAL: [&str; 8] = [
