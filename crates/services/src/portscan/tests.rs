@@ -1,4 +1,5 @@
-//! The sensor as it is fed: packets built byte by byte, at chosen times.
+//! The sensor as it is fed: packets built byte by byte, at chosen times. All lines are here because all tests share
+//! the bench and the builders of packets.
 #![allow(clippy::arithmetic_side_effects, reason = "a test may panic")]
 
 use std::{collections::BTreeMap, time::Instant};
