@@ -52,7 +52,7 @@ impl Datagrams for Ntp {
     const NAME: &'static str = "ntp";
     const PORT: u16 = 123;
     const KINDS: &'static [&'static Kind] = &[&MONLIST, &TIME, &CONTROL, &PRIVATE, &OTHER];
-    const TRY: &'static str = "ntpdig -p 1 {host}";
+    const TRY: &'static str = "sudo nmap -sU -p {port} --script ntp-info {host}";
 
     fn configure(section: &mut Section<'_>, host: &Host) -> Self {
         let version = section.text("version", VERSION, "What it says of itself when its variables are read.");
