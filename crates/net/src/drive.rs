@@ -277,6 +277,8 @@ impl<'a, T: Io> Driver<'a, T> {
             Ok(facts) => {
                 self.reporter.set_tls(facts);
                 self.reporter.report(vec![Sighting::of(&TLS_AGREED)]).await;
+                let effects = self.call(|session, cx| session.secured(cx)).1;
+                self.carry_out(effects).await;
                 Ok(())
             }
             Err((halted, facts)) => {

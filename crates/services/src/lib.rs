@@ -6,10 +6,11 @@ pub mod git;
 pub mod http;
 pub mod httpproxy;
 pub mod https;
-pub mod mongodb;
 pub mod llmnr;
+pub mod mongodb;
 pub mod mysql;
 pub mod ntp;
+pub mod rdp;
 pub mod redis;
 pub mod replay;
 pub mod smb;
@@ -40,6 +41,7 @@ pub static ALL: &[Entry] = &[
     Entry::both::<tcpbanner::TcpBanner>(),
     Entry::datagrams::<tftp::Tftp>(),
     Entry::stream::<vnc::Vnc>(),
+    Entry::stream::<rdp::Rdp>(),
     Entry::sensor::<llmnr::Llmnr>(),
     Entry::sensor::<smb::Smb>(),
 ];

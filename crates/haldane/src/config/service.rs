@@ -8,7 +8,7 @@ use std::{
 };
 
 use haldane_core::{
-    Entry, Host, Limits, Problem, Section, Table, TlsUse,
+    Entry, Host, Limits, Problem, Section, Table, TlsStack, TlsUse,
     peer::Transport,
     section::{Item, Raw, nearest},
     service::Service,
@@ -80,6 +80,8 @@ impl fmt::Display for Endpoint {
 pub struct TlsSettings {
     /// Wraps the connection from its first byte; else when the session asks.
     pub from_start: bool,
+    /// Whose TLS it is.
+    pub stack: TlsStack,
     /// The certificate; made, self-signed, if the file does not exist. `None`: made and kept in the state folder.
     pub certificate: Option<PathBuf>,
     /// Its key.
@@ -277,7 +279,7 @@ fn tls(section: &mut Section<'_>, entry: &Entry, host: &Host) -> Option<TlsSetti
     );
     let domain_name = name.unwrap_or_else(|| host.name.clone());
     let used = from_start || entry.tls == TlsUse::OnRequest;
-    used.then_some(TlsSettings { from_start, certificate, key, domain_name })
+    used.then_some(TlsSettings { from_start, stack: entry.stack, certificate, key, domain_name })
 }
 
 fn proxies(section: &mut Section<'_>) -> Option<Vec<IpNet>> {

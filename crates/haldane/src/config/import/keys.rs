@@ -139,6 +139,7 @@ pub(super) const SERVICES: &[Service] = &[
     Service { name: "git", port: 9418, ..PLAIN },
     Service { name: "tftp", port: 69, ..PLAIN },
     Service { name: "vnc", port: 5900, ..PLAIN },
+    Service { name: "rdp", port: 3389, ..PLAIN },
     Service {
         name: "llmnr",
         port: 5355,
@@ -172,7 +173,6 @@ pub(super) const TCP_BANNERS: i64 = 10;
 pub(super) const ABSENT: &[(&str, &[&str])] = &[
     ("mssql", &["version"]),
     ("sip", &[]),
-    ("rdp", &[]),
     ("portscan", &["ignore_localhost", "logfile", "synrate", "nmaposrate", "lorate", "ignore_ports"]),
 ];
 

@@ -1,0 +1,307 @@
+//! One connection: negotiation, then network level authentication or the settings of a desktop.
+
+use std::sync::Arc;
+
+use haldane_core::{Cx, Flow, Halt, Input, Login, Secret, Session, Sighting, Untrusted};
+use haldane_wire::ber;
+
+use super::{
+    CLIENT, CONNECT, EXPLOIT, LOGIN, SESSION, credssp,
+    info::Info,
+    mcs::{self, Client, Packet},
+    nla::{self, Token},
+    persona::{Persona, RDP_VERSION},
+    rdstls,
+    security::{self, RANDOM},
+    x224::{self, Confirm, Request},
+};
+
+/// The channel that a server opens by itself; asked for by a client, it can be closed twice (CVE-2019-0708).
+const BLUEKEEP: &[u8] = b"MS_T120";
+
+/// SEC_EXCHANGE_PKT (MS-RDPBCGR, section 2.2.8.1.1.2.1).
+const EXCHANGE: u16 = 0x0001;
+/// SEC_ENCRYPT.
+const ENCRYPTED: u16 = 0x0008;
+/// SEC_INFO_PKT.
+const INFO: u16 = 0x0040;
+
+/// The header of a licensing packet, and LICENSE_ERROR_MESSAGE (sections 2.2.1.12.1.1 and 2.2.1.12.1.3): there is no
+/// licence server (6), and nothing goes on (1).
+const NO_LICENCE: [u8; 20] = [0x80, 0, 0, 0, 0xff, 3, 0x10, 0, 6, 0, 0, 0, 1, 0, 0, 0, 4, 0, 0, 0];
+
+/// One connection.
+#[derive(Debug)]
+pub struct Connection {
+    persona: Arc<Persona>,
+    /// What was chosen; `None` before the client's first packet.
+    chosen: Option<u32>,
+    talk: Option<Box<Talk>>,
+}
+
+/// What is known of a client that talks on.
+#[derive(Debug, Default)]
+struct Talk {
+    /// What it offered for security.
+    offered: u32,
+    /// Our NTLM challenge, once sent.
+    nonce: Option<[u8; 8]>,
+    client: Client,
+    /// Of RDP's own security, once agreed on: the method, and our random bytes.
+    method: Option<(u32, [u8; RANDOM])>,
+    /// The client's.
+    random: Option<[u8; RANDOM]>,
+}
+
+/// What a client sends.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Message {
+    /// Its first packet.
+    Request(Request),
+    /// Network level authentication.
+    Credssp(credssp::Request),
+    /// A packet of the conference.
+    Mcs(Packet),
+    /// A login of a client that was sent here by another server.
+    Rdstls(rdstls::Request),
+}
+
+impl Session for Connection {
+    type Message = Message;
+
+    fn parse(&self, input: &mut Input<'_>) -> Result<Message, Halt> {
+        let Some(chosen) = self.chosen else {
+            let packet = x224::tpkt(input)?;
+            let request = Request::read(packet).ok_or(Halt::Malformed("no connection request"))?;
+            return Ok(Message::Request(request));
+        };
+        match (chosen, input.peek()?) {
+            (x224::RDSTLS, _) => rdstls::Request::parse(input).map(Message::Rdstls),
+            // Windows takes it on every line that is encrypted.
+            (1.., ber::SEQUENCE) => credssp::Request::parse(input).map(Message::Credssp),
+            _ => {
+                let packet = x224::tpkt(input)?;
+                let content = x224::content(packet).ok_or(Halt::Malformed("no data packet"))?;
+                Packet::read(content).map(Message::Mcs)
+            }
+        }
+    }
+
+    fn handle(&mut self, message: Message, cx: &mut Cx<'_>) -> Flow {
+        match message {
+            Message::Request(request) => self.request(&request, cx),
+            Message::Credssp(request) => self.credssp(&request, cx),
+            Message::Mcs(packet) => self.mcs(packet, cx),
+            Message::Rdstls(request) => redirected(request, cx),
+        }
+    }
+
+    fn secured(&mut self, cx: &mut Cx<'_>) {
+        if self.chosen == Some(x224::RDSTLS) {
+            cx.reply(rdstls::CAPABILITIES);
+        }
+    }
+}
+
+impl Connection {
+    /// A connection to that server.
+    pub(super) fn new(persona: Arc<Persona>) -> Self {
+        Self { persona, chosen: None, talk: None }
+    }
+
+    fn request(&mut self, request: &Request, cx: &mut Cx<'_>) -> Flow {
+        let mut seen = Sighting::of(&CONNECT).with("username", request.cookie.clone());
+        if let Some(protocols) = request.protocols {
+            seen = seen.with("protocols", x224::names(protocols));
+        }
+        if let Some(token) = &request.token {
+            seen = seen.with("token", token.as_slice());
+        }
+        if request.flags != 0 {
+            seen = seen.with("flags", request.flags);
+        }
+        if let Some(correlation) = &request.correlation {
+            seen = seen.with("correlation", correlation.as_str());
+        }
+        cx.report(seen);
+        if !request.sound {
+            return Flow::Close;
+        }
+        let confirm = self.persona.confirm(request.protocols);
+        cx.reply(x224::confirm(confirm));
+        let chosen = match confirm {
+            Confirm::Failed(_) => return Flow::Close,
+            Confirm::Plain => x224::RDP,
+            Confirm::Chosen(chosen, _) => chosen,
+        };
+        self.chosen = Some(chosen);
+        let offered = request.protocols.unwrap_or_default();
+        self.talk = Some(Box::new(Talk { offered, ..Talk::default() }));
+        if chosen == x224::RDP { Flow::Continue } else { Flow::StartTls }
+    }
+
+    fn credssp(&mut self, request: &credssp::Request, cx: &mut Cx<'_>) -> Flow {
+        let Some(talk) = &mut self.talk else { return Flow::Close };
+        match request.token.as_deref().map_or(Token::Other, nla::read) {
+            Token::Negotiate(wrapped) => {
+                let nonce = *talk.nonce.get_or_insert_with(|| cx.random());
+                cx.reply(credssp::challenge(&nla::challenge(&nonce, &self.persona.name, wrapped)));
+                Flow::Continue
+            }
+            Token::Mechanisms => {
+                cx.reply(credssp::challenge(&nla::choose()));
+                Flow::Continue
+            }
+            Token::Answer(answer) => {
+                let mut seen = Sighting::of(if answer.user.is_empty() { &SESSION } else { &LOGIN })
+                    .login(nla::login(&answer, talk.nonce.as_ref()))
+                    .with("security", "nla")
+                    .with("credssp", request.version);
+                if !answer.workstation.is_empty() {
+                    seen = seen.with("workstation", answer.workstation);
+                }
+                cx.report(seen);
+                if request.takes_errors() {
+                    cx.reply(credssp::failure(credssp::LOGON_FAILURE));
+                }
+                Flow::Close
+            }
+            Token::Other => Flow::Close,
+        }
+    }
+
+    fn mcs(&mut self, packet: Packet, cx: &mut Cx<'_>) -> Flow {
+        let Some(talk) = &mut self.talk else { return Flow::Close };
+        match packet {
+            Packet::Connect(client) => {
+                report(&client, cx);
+                talk.client = *client;
+                self.connect(cx)
+            }
+            Packet::Erect | Packet::Other => Flow::Continue,
+            Packet::Attach => {
+                cx.reply(x224::data(&mcs::attached(talk.client.user())));
+                Flow::Continue
+            }
+            Packet::Join(initiator, channel) => {
+                cx.reply(x224::data(&mcs::joined(initiator, channel, &talk.client)));
+                Flow::Continue
+            }
+            Packet::Data(mcs::IO_CHANNEL, content) => self.data(&content, cx),
+            Packet::Data(..) => Flow::Continue,
+            Packet::Disconnect => Flow::Close,
+        }
+    }
+
+    /// The settings of the desktop are answered with ours, where the security that was chosen allows a desktop.
+    fn connect(&mut self, cx: &mut Cx<'_>) -> Flow {
+        let (Some(talk), Some(chosen)) = (&mut self.talk, self.chosen) else { return Flow::Close };
+        let mut security = Vec::new();
+        match chosen {
+            x224::SSL => {}
+            x224::RDP => {
+                let random = cx.random();
+                let offer =
+                    self.persona.rdp.as_ref().and_then(|key| key.offer(talk.client.encryption, &random));
+                let Some((method, offer)) = offer else { return Flow::Close };
+                talk.method = Some((method, random));
+                security = offer;
+            }
+            _ => return Flow::Close,
+        }
+        let server = mcs::Server { version: RDP_VERSION, requested: talk.offered, security: &security };
+        cx.reply(x224::data(&mcs::response(&server, &talk.client)));
+        Flow::Continue
+    }
+
+    fn data(&mut self, content: &[u8], cx: &mut Cx<'_>) -> Flow {
+        let Some(talk) = &mut self.talk else { return Flow::Close };
+        let Some(([a, b, _, _], content)) = content.split_first_chunk() else { return Flow::Close };
+        let flags = u16::from_le_bytes([*a, *b]);
+        if flags & EXCHANGE != 0 {
+            talk.random = self.persona.rdp.as_ref().and_then(|key| key.open(content));
+            return if talk.random.is_some() { Flow::Continue } else { Flow::Close };
+        }
+        if flags & INFO == 0 {
+            return Flow::Close;
+        }
+        let opened = match (flags & ENCRYPTED, talk.method, talk.random) {
+            (0, ..) => Some(content.to_vec()),
+            (1.., Some((method, server)), Some(client)) => {
+                security::decrypt(method, &client, &server, content)
+            }
+            _ => None,
+        };
+        let Some(info) = opened.and_then(|info| Info::read(&info).ok()) else { return Flow::Close };
+        cx.report(asked(&info, talk));
+        cx.reply(x224::data(&mcs::indication(&NO_LICENCE)));
+        cx.reply(x224::data(&mcs::ULTIMATUM));
+        Flow::Close
+    }
+}
+
+/// What a client is, and whether one of its channels is an attack.
+fn report(client: &Client, cx: &mut Cx<'_>) {
+    let channels: Vec<Untrusted> = client.channels.iter().map(Untrusted::new).collect();
+    let (width, height) = client.size;
+    let mut seen = Sighting::of(&CLIENT)
+        .with("name", client.name.as_slice())
+        .with("build", client.build)
+        .with("keyboard", format!("{:08x}", client.keyboard))
+        .with("width", width)
+        .with("height", height)
+        .with("version", format!("{:08x}", client.version))
+        .with("channels", channels.clone());
+    if !client.product.is_empty() {
+        seen = seen.with("product", client.product.as_slice());
+    }
+    cx.report(seen);
+    if client.wants(BLUEKEEP) {
+        let seen = Sighting::of(&EXPLOIT).with("name", "BlueKeep (CVE-2019-0708)");
+        cx.report(seen.with("channels", channels));
+    }
+}
+
+/// A desktop is asked for, with or without credentials.
+fn asked(info: &Info, talk: &Talk) -> Sighting {
+    let named = !info.user.is_empty() || !info.password.is_empty();
+    let mut seen = Sighting::of(if named { &LOGIN } else { &SESSION });
+    if named {
+        let mut login = Login::password("password", info.user.as_slice(), info.password.as_slice());
+        login.domain = (!info.domain.is_empty()).then(|| Untrusted::new(&info.domain));
+        if !info.autologon && info.password.is_empty() {
+            login.secret = None;
+        }
+        seen = seen.login(login);
+    }
+    seen = seen.with("security", if talk.method.is_some() { "rdp" } else { "tls" });
+    let facts = [
+        ("workstation", &talk.client.name),
+        ("address", &info.address),
+        ("shell", &info.shell),
+        ("folder", &info.folder),
+        ("client_folder", &info.client_folder),
+    ];
+    for (key, value) in facts {
+        if !value.is_empty() {
+            seen = seen.with(key, value.as_slice());
+        }
+    }
+    seen
+}
+
+fn redirected(request: rdstls::Request, cx: &mut Cx<'_>) -> Flow {
+    let login = match request {
+        rdstls::Request::Password { user, domain, password } => {
+            let mut login = Login::new("rdstls").user(user);
+            login.domain = (!domain.is_empty()).then(|| Untrusted::new(&domain));
+            login.secret(Secret::Token(password.into()))
+        }
+        rdstls::Request::Reconnect(session, cookie) => {
+            Login::new("reconnect").user(session.to_string()).secret(Secret::Token(cookie.into()))
+        }
+    };
+    cx.report(Sighting::of(&LOGIN).login(login).with("security", "rdstls"));
+    cx.reply(rdstls::FAILURE);
+    Flow::Close
+}
