@@ -23,8 +23,8 @@ use std::{
 
 use haldane::config::{Config, EMBEDDED, Surroundings};
 use haldane_core::{
-    Arrival, Class, Datagram, Entry, Event, Honeycred, Input, Kind, Login, Peer, Secret, Transport,
-    Untrusted, Value, Watch, Watched,
+    Arrival, Class, Datagram, Entry, Event, Honeycred, Input, Kind, Login, Packet, Peer, Secret, Transport,
+    Untrusted, Value, Watch, Watched, sensor::SNAP,
 };
 use haldane_services::{
     ALL,
@@ -65,7 +65,7 @@ pub fn sessions(input: &[u8]) {
 }
 
 /// What a sensor is fed, after it has spoken where it does. The first byte picks the sensor, the second what it is fed:
-/// a line, or a datagram to its port or to a group, whole or under the number and the question of its own first one.
+/// a line, a packet, or a datagram to its port or to a group, whole or under the number and the question of its own first one.
 pub fn sensors(input: &[u8]) {
     let mut bytes = Bytes::new(input);
     let (pick, how) = (bytes.byte(), bytes.byte());
@@ -101,7 +101,15 @@ pub fn sensors(input: &[u8]) {
             interface: "eth0",
             bytes,
         };
-        for arrival in [Arrival::Line(bytes), Arrival::Datagram(datagram)] {
+        let packet = Packet {
+            interface: "eth0",
+            link: Some([2; 14]),
+            loopback: how & 2 == 2,
+            to_us: how & 4 == 0,
+            bytes: bytes.get(..SNAP).unwrap_or(bytes),
+            lost: 0,
+        };
+        for arrival in [Arrival::Line(bytes), Arrival::Packet(packet), Arrival::Datagram(datagram)] {
             for (_, seen) in take(arrival).seen {
                 assert!(entry.kinds.contains(&seen.kind), "{}: {}", entry.name, seen.kind.name);
             }

@@ -80,8 +80,25 @@ fn sensors(folder: &Path) -> Result<()> {
                   [ipv4:192.0.2.1:445]";
     // The rest of a header, and a record for the name of the question.
     let answer = b"\x80\0\0\x01\0\x01\0\0\0\0\xc0\x0c\0\x01\0\x01\0\0\0\x1e\0\x04\xc0\0\x02\x42";
+    let firewall =
+        b"kernel: [1.2] canaryfw: IN=eth0 OUT= MAC=02 SRC=192.0.2.7 DST=192.0.2.1 LEN=60 DF PROTO=TCP SPT=1 \
+                     DPT=2 SYN URGP=0";
+    // A SYN over IPv4, and one over IPv6 behind options of a hop and a fragment's header.
+    let syn = b"\x12\x34\0\x50\0\0\0\0\0\0\0\0\x50\x02\x04\0\0\0\0\0";
+    let v4 = b"\x45\0\0\x28\0\x01\x40\0\x40\x06\0\0\xc0\0\x02\x42\xc0\0\x02\x01";
+    let v6 =
+        b"\x60\0\0\0\0\x24\0\x40\xfe\x80\0\0\0\0\0\0\0\0\0\0\0\0\0\x42\xfe\x80\0\0\0\0\0\0\0\0\0\0\0\0\0\x01";
+    let extensions = b"\x2c\0\x01\x04\0\0\0\0\x06\0\0\x01\0\0\0\x07";
+    let packets = [[&v4[..], syn].concat(), [&v6[..], extensions, syn].concat()];
     for (pick, _) in ALL.iter().filter(|entry| entry.watches()).enumerate() {
-        for (name, bytes) in [("audit", &audit[..]), ("login", login), ("answer", answer)] {
+        for (name, bytes) in [
+            ("audit", &audit[..]),
+            ("login", login),
+            ("answer", answer),
+            ("firewall", firewall),
+            ("v4", &packets[0]),
+            ("v6", &packets[1]),
+        ] {
             let input: Vec<u8> = [u8::try_from(pick)?, 0].into_iter().chain(bytes.iter().copied()).collect();
             fs::write(folder.join(format!("{pick}-{name}")), input)?;
         }

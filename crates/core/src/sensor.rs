@@ -37,6 +37,8 @@ pub enum Feed {
     /// Lines that another program appends to a file, from now on: across rotation (by renaming or by copying and
     /// truncating), and also where the file does not exist yet.
     Lines(PathBuf),
+    /// Packets for this machine that open a conversation, or belong to none: what scanners send.
+    Packets,
     /// What comes back when something is sent to everybody on the networks of this machine ([`Watch::send`]).
     Network(Network),
 }
@@ -55,6 +57,7 @@ impl fmt::Display for Feed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Lines(path) => write!(f, "{}", path.display()),
+            Self::Packets => f.write_str("packets for this machine"),
             Self::Network(network) if network.interfaces.is_empty() => f.write_str("the network"),
             Self::Network(network) => write!(f, "the network on {}", network.interfaces.join(", ")),
         }
@@ -70,6 +73,8 @@ pub enum Arrival<'a> {
     Woken,
     /// A line, without its end; at most [`LINE`] bytes, the rest is cut.
     Line(&'a [u8]),
+    /// A packet.
+    Packet(Packet<'a>),
     /// A datagram from the network.
     Datagram(Datagram<'a>),
 }
@@ -100,6 +105,28 @@ pub enum Destination {
     /// Everybody (the broadcast address of each IPv4 network), at that port.
     Everybody(u16),
 }
+
+/// A packet as the system handed it over: for an address of this machine, for a group or for everybody; never one that
+/// this machine sent to others.
+#[derive(Debug, Clone, Copy)]
+pub struct Packet<'a> {
+    /// The interface that it came in on, as in `eth0`.
+    pub interface: &'a str,
+    /// Its Ethernet header (destination, source, type), where the interface has such.
+    pub link: Option<[u8; 14]>,
+    /// Whether it never left this machine.
+    pub loopback: bool,
+    /// Whether it was sent to this machine alone: not to everybody, nor to a group.
+    pub to_us: bool,
+    /// From the header of IP on; at most [`SNAP`] bytes, the rest is cut.
+    pub bytes: &'a [u8],
+    /// Packets that the system had no room for since the one before.
+    pub lost: u32,
+}
+
+/// The bytes of a packet that a sensor is given: the longest headers of IPv4 and TCP, and what nmap's probes are known
+/// by.
+pub const SNAP: usize = 192;
 
 /// The longest line of a file that a sensor is given, in bytes.
 pub const LINE: usize = 64 * 1024;

@@ -3,7 +3,7 @@
 use std::{fmt::Debug, path::Path, sync::Arc, time::Duration};
 
 use crate::{
-    Cx, Flow, Halt, Input, Kind, Limits, Peer, Section, Sensor, Session, sensor::AnySensor,
+    Cx, Flow, Halt, Input, Kind, Limits, Peer, Section, Sensor, Session, Transport, sensor::AnySensor,
     session::AnySession,
 };
 
@@ -190,6 +190,8 @@ pub struct Entry {
     pub stream: bool,
     /// Whether it can listen on UDP.
     pub datagrams: bool,
+    /// What it listens on unless its section says otherwise.
+    pub usual: &'static [Transport],
     /// See [`Protocol::FRAMED`].
     pub framed: bool,
     /// See [`Sensor::ON`].
@@ -234,6 +236,7 @@ impl Entry {
             build,
             stream: true,
             datagrams: false,
+            usual: &[Transport::Tcp],
             framed: P::FRAMED,
             on: true,
         }
@@ -256,6 +259,7 @@ impl Entry {
             build,
             stream: false,
             datagrams: true,
+            usual: &[Transport::Udp],
             framed: true,
             on: true,
         }
@@ -278,6 +282,7 @@ impl Entry {
             build,
             stream: false,
             datagrams: false,
+            usual: &[],
             framed: true,
             on: S::ON,
         }
@@ -288,7 +293,8 @@ impl Entry {
         !self.stream && !self.datagrams
     }
 
-    /// The row of a protocol that is spoken over both; TCP unless its section says `transport`.
+    /// The row of a protocol that is spoken over both; TCP unless its section says `transport`, or the row
+    /// [`Self::usually`].
     pub const fn both<P: Protocol + Datagrams>() -> Self {
         let build = |section: &mut Section<'_>, host: &Host| {
             let service = Arc::new(<P as Protocol>::configure(section, host));
@@ -305,8 +311,16 @@ impl Entry {
             build,
             stream: true,
             datagrams: true,
+            usual: &[Transport::Tcp],
             framed: P::FRAMED,
             on: true,
         }
+    }
+
+    /// The same row, for a protocol that listens elsewhere unless its section says otherwise.
+    #[must_use]
+    pub const fn usually(mut self, transports: &'static [Transport]) -> Self {
+        self.usual = transports;
+        self
     }
 }

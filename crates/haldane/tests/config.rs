@@ -353,7 +353,7 @@ fn mistakes_in_the_peers_file_name_its_own_keys() {
     let found = mistakes(
         "opencanary.conf",
         "{\"device.node_id\": 3,\n\"ftp.enabled\": true,\n\"ftp.port\": \"21\",\n\"FTP.baner\": \"x\",\n\"ftp.banner\": 1,\n\
-        \"telnet.enabled\": \"yes\",\n\"tcpbanner_1.alertstring.enable\": true,\n\"rdp.enabled\": true,\n\"logtype.ignorelist\": [\"x\"]\n}",
+        \"telnet.enabled\": \"yes\",\n\"tcpbanner_1.alertstring.enable\": true,\n\"mssql.enabled\": true,\n\"logtype.ignorelist\": [\"x\"]\n}",
     );
     let expected = [
         "opencanary.conf: warning: logger: there is no logger",
@@ -575,6 +575,11 @@ fn sensors_of_the_peers_file_watch_what_it_says_and_want_no_port() {
     let network = "[Network(Network { interfaces: [], groups: [] })]";
     let expected = [("llmnr", network), ("smb", "[Lines(\"/var/log/samba-audit.log\")]")];
     assert_eq!(on, expected.map(|(name, feeds)| (name, feeds.to_owned())));
+    let scans = feeds("\"portscan.enabled\": true");
+    assert_eq!(scans, [("portscan", "[Packets]".to_owned())], "a log is read where it is named");
+    let scans =
+        feeds("\"portscan.enabled\": true, \"portscan.logfile\": \"/x\", \"portscan.ignore_ports\": [22]");
+    assert_eq!(scans, [("portscan", "[Packets, Lines(\"/x\")]".to_owned())]);
     let set =
         feeds("\"smb.enabled\": true, \"smb.port\": 9, \"smb.auditfile\": \"/x\", \"llmnr.enabled\": false");
     assert_eq!(set, [("smb", "[Lines(\"/x\")]".to_owned())]);

@@ -67,13 +67,17 @@ fn noise_over_what_sensors_are_fed_breaks_none_of_them() {
         &b"smbd_audit[7]: u|192.0.2.7|192.0.2.1|m|s|l|v|a|t|D|openat|ok|r|{\"type\": \"Authentication\"}"[..];
     let login = b"Auth: [SMB2,(null)] user [D]\\[eve\\x0a] at [t] with [p] status [s] workstation [w] remote host [ipv6:::1:9]";
     let answer = b"\x80\0\0\x01\0\x02\0\0\0\0\xc0\x0c\0\x05\0\x01\0\0\0\x1e\0\x04\x01a\xc0\x0c\xc0\x0c\0 \0\x01\0\0\0\x1e\0\x06\0\0\x0a\0\0\x01";
+    let line = b"canaryfw: IN=eth0 OUT= SRC=192.0.2.7 DST=192.0.2.1 DF PROTO=TCP SPT=4711 DPT=22 RES=0x00 SYN URGP=0";
+    let packet =
+        b"\x60\0\0\0\0\x24\0\x40\xfe\x80\0\0\0\0\0\0\0\0\0\0\0\0\0\x42\xfe\x80\0\0\0\0\0\0\0\0\0\0\0\0\0\x01\
+        \x2c\0\x01\x04\0\0\0\0\x06\0\0\x01\0\0\0\x07\x12\x34\0\x50\0\0\0\0\0\0\0\0\x50\x02\x04\0\0\0\0\0";
     let mut state = 1_u64;
     let mut below = |bound: usize| {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         usize::try_from(state >> 33).unwrap() % bound
     };
     for _ in 0..3_000 {
-        for seed in [audit, login, answer] {
+        for seed in [audit, login, answer, line, packet] {
             let mut bytes = seed.to_vec();
             for _ in 0..below(4) {
                 let at = below(bytes.len());

@@ -11,8 +11,10 @@ pub mod mongodb;
 pub mod mysql;
 pub mod ntp;
 pub mod rdp;
+pub mod portscan;
 pub mod redis;
 pub mod replay;
+pub mod sip;
 pub mod smb;
 pub mod snmp;
 pub mod ssh;
@@ -21,7 +23,7 @@ pub mod telnet;
 pub mod tftp;
 pub mod vnc;
 
-use haldane_core::Entry;
+use haldane_core::{Entry, Transport};
 
 /// Every protocol that this crate emulates, in the order of the documentation.
 #[rustfmt::skip]
@@ -37,8 +39,10 @@ pub static ALL: &[Entry] = &[
     Entry::stream::<mongodb::Mongodb>(),
     Entry::datagrams::<snmp::Snmp>(),
     Entry::datagrams::<ntp::Ntp>(),
+    Entry::both::<sip::Sip>().usually(&[Transport::Udp, Transport::Tcp]),
     Entry::stream::<git::Git>(),
     Entry::both::<tcpbanner::TcpBanner>(),
+    Entry::sensor::<portscan::PortScan>(),
     Entry::datagrams::<tftp::Tftp>(),
     Entry::stream::<vnc::Vnc>(),
     Entry::stream::<rdp::Rdp>(),

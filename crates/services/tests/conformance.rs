@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use haldane_core::{Arrival, Entry, service::Service};
+use haldane_core::{Arrival, Entry, Packet, service::Service};
 use haldane_services::{
     ALL,
     replay::{self, Ending, Outcome, build, datagram, datagrams, show, talk, unescape},
@@ -194,7 +194,9 @@ proptest! {
     fn sensors_survive_anything(bytes in wire()) {
         for entry in ALL {
             let Some(mut sensor) = service(entry).sensor else { continue };
-            let arrivals = [Arrival::Line(&bytes), Arrival::Woken];
+            let packet =
+                Packet { interface: "eth0", link: None, loopback: false, to_us: true, bytes: &bytes, lost: 0 };
+            let arrivals = [Arrival::Line(&bytes), Arrival::Packet(packet), Arrival::Woken];
             for (_, seen) in replay::watch(sensor.as_mut(), &arrivals) {
                 prop_assert!(entry.kinds.contains(&seen.kind), "{}: {}", entry.name, seen.kind.name);
             }

@@ -246,7 +246,12 @@ fn transports(section: &mut Section<'_>, entry: &Entry) -> Vec<Transport> {
     match (entry.stream, entry.datagrams) {
         (true, true) => {
             let words = ["tcp", "udp", "both"];
-            match section.choice("transport", "tcp", &words, "Spoken over \"tcp\", \"udp\" or \"both\".") {
+            let usual = match entry.usual {
+                [Transport::Udp] => "udp",
+                [_, _, ..] => "both",
+                _ => "tcp",
+            };
+            match section.choice("transport", usual, &words, "Spoken over \"tcp\", \"udp\" or \"both\".") {
                 "udp" => vec![Transport::Udp],
                 "both" => vec![Transport::Tcp, Transport::Udp],
                 _ => vec![Transport::Tcp],

@@ -167,6 +167,12 @@ fn blind(place: &Place, error: &io::Error, moment: Moment) -> String {
         (io::ErrorKind::PermissionDenied, Moment::Reload) => {
             format!("{place} needs a privilege that was given up after the start: restart the canary")
         }
+        (io::ErrorKind::PermissionDenied, Moment::Start) if matches!(place, Place::Feed(Feed::Packets)) => {
+            format!(
+                "{place} cannot be looked at without CAP_NET_RAW: start as root with --uid and --gid, or grant it \
+             (systemd: AmbientCapabilities=CAP_NET_RAW, Docker: --cap-add=NET_RAW); it is given up once the canary runs"
+            )
+        }
         (io::ErrorKind::PermissionDenied, Moment::Start) => format!("{place} needs root: {error}"),
         _ => format!("{place}: {error}"),
     }

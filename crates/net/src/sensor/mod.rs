@@ -3,9 +3,11 @@
 //! Feeds are opened while there are privileges ([`open`]) and read later, one [`watch`] for each sensor. On a reload
 //! they are handed to its successor, with their place in them.
 
+mod filter;
 mod lines;
 mod multicast;
 mod neighbour;
+mod packets;
 
 use std::{
     future::poll_fn,
@@ -43,6 +45,8 @@ const LONG: u64 = 365 * 24 * 60 * 60;
 pub enum Opened {
     /// See [`Feed::Lines`].
     Lines(lines::Tail),
+    /// See [`Feed::Packets`].
+    Packets(Box<packets::Packets>),
     /// See [`Feed::Network`].
     Network(multicast::Links),
 }
@@ -54,6 +58,7 @@ pub enum Opened {
 pub fn open(feed: &Feed) -> io::Result<Opened> {
     match feed {
         Feed::Lines(path) => Ok(Opened::Lines(lines::Tail::open(path))),
+        Feed::Packets => packets::Packets::open().map(|packets| Opened::Packets(Box::new(packets))),
         Feed::Network(network) => Ok(Opened::Network(multicast::Links::new(network))),
     }
 }
@@ -63,6 +68,7 @@ impl Opened {
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         match self {
             Self::Lines(tail) => tail.poll_ready(cx),
+            Self::Packets(packets) => packets.poll_ready(cx),
             Self::Network(links) => links.poll_ready(cx),
         }
     }
@@ -71,6 +77,7 @@ impl Opened {
     fn next(&mut self) -> Option<Arrival<'_>> {
         match self {
             Self::Lines(tail) => tail.next().map(Arrival::Line),
+            Self::Packets(packets) => packets.next().map(Arrival::Packet),
             Self::Network(links) => links.next().map(Arrival::Datagram),
         }
     }
@@ -79,6 +86,7 @@ impl Opened {
     fn news(&mut self) -> Option<Sighting> {
         match self {
             Self::Lines(tail) => tail.news(),
+            Self::Packets(_) => None,
             Self::Network(links) => links.news(),
         }
     }

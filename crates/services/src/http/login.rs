@@ -147,7 +147,7 @@ fn digest(text: &[u8], method: &[u8]) -> Login {
 }
 
 /// `name=value, name="quoted value"` (RFC 9110, section 11.2).
-fn parameters(text: &[u8]) -> Vec<Pair> {
+pub(crate) fn parameters(text: &[u8]) -> Vec<Pair> {
     let (mut pairs, mut rest) = (Vec::new(), text);
     while let Some(equals) = rest.iter().position(|byte| *byte == b'=').filter(|_| pairs.len() < PAIRS) {
         let (name, after) = rest.split_at_checked(equals).unwrap_or_default();

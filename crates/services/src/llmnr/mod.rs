@@ -166,7 +166,7 @@ impl Sensor for Llmnr {
             }
             Arrival::Woken => self.wake(watch),
             Arrival::Datagram(datagram) => self.hear(&datagram, watch),
-            Arrival::Line(_) => {}
+            Arrival::Line(_) | Arrival::Packet(_) => {}
         }
     }
 }

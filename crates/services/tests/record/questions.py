@@ -7,6 +7,7 @@ import itertools
 import random
 import struct
 
+from questions_sip import sip
 from questions_snmp import snmp
 from questions_vnc import vnc, vnc_back_off
 

@@ -9,6 +9,8 @@ use super::{dumps, time};
 
 /// The kind of a line of Samba's audit. The peer writes its missing port as text.
 const AUDITED: u32 = 5000;
+/// The kinds of a line of the kernel's log. The peer takes ports from there as they are: as text.
+const LOGGED: std::ops::RangeInclusive<u32> = 5001..=5005;
 
 /// The line, without its end. `node` is `device.node_id`.
 pub fn compatible(event: &Event, node: &str) -> String {
@@ -27,6 +29,9 @@ pub(super) fn members_in(event: &Event, node: &str, zone: &TimeZone) -> BTreeMap
     let end = |addr: Option<std::net::SocketAddr>| match addr {
         // Nobody talks from port 0: it stands for one that is not known.
         Some(addr) if portless || addr.port() == 0 => (Value::from(addr.ip().to_string()), Value::Int(-1)),
+        Some(addr) if LOGGED.contains(&event.kind.number) => {
+            (Value::from(addr.ip().to_string()), Value::from(addr.port().to_string()))
+        }
         Some(addr) => (Value::from(addr.ip().to_string()), Value::from(addr.port())),
         None => (Value::from(""), Value::Int(-1)),
     };

@@ -128,6 +128,18 @@ fn a_port_that_is_not_known_is_minus_one_and_text_in_lines_of_sambas_audit() {
 }
 
 #[test]
+fn ports_from_the_kernel_s_log_are_text_and_others_are_numbers() {
+    for (number, text) in [(5000, false), (5001, true), (5005, true), (5006, false)] {
+        let mut event = event();
+        event.kind =
+            Box::leak(Box::new(Kind { number, ..Kind::new(0, "t", Class::Probe, Severity::Low, "T") }));
+        let members = members_in(&event, "node", &TimeZone::UTC);
+        let ports = [&members["src_port"], &members["dst_port"]];
+        assert!(ports.iter().all(|port| matches!(port, Value::Text(_)) == text), "{number}: {ports:?}");
+    }
+}
+
+#[test]
 fn each_line_of_the_peer_is_had_to_the_byte() {
     let lines = include_str!("../../tests/data/peer-events.jsonl");
     assert_eq!(lines.lines().count(), 14);

@@ -135,6 +135,7 @@ pub(super) const SERVICES: &[Service] = &[
     Service { name: "mongodb", port: 27017, keys: &[key("version", Default::Text("4.4.6"))], ..PLAIN },
     Service { name: "ntp", port: 123, ..PLAIN },
     Service { name: "redis", port: 6379, keys: &[key("max_arg_length", Default::Number(30))], ..PLAIN },
+    Service { name: "sip", port: 5060, ..PLAIN },
     Service { name: "snmp", port: 161, ..PLAIN },
     Service { name: "git", port: 9418, ..PLAIN },
     Service { name: "tftp", port: 69, ..PLAIN },
@@ -147,6 +148,19 @@ pub(super) const SERVICES: &[Service] = &[
             key("query_interval", Default::Number(60)),
             key("query_splay", Default::Number(5)),
             key("hostname", Default::Text("DC03")),
+        ],
+        ..PLAIN
+    },
+    Service {
+        name: "portscan",
+        keys: &[
+            key("ignore_localhost", Default::Flag(false)),
+            // Packets need no log: it is read where the file names one.
+            key("logfile", Default::None),
+            key("synrate", Default::Number(5)),
+            key("nmaposrate", Default::Number(5)),
+            key("lorate", Default::Number(3)),
+            key("ignore_ports", Default::None),
         ],
         ..PLAIN
     },
@@ -170,11 +184,7 @@ pub(super) const TCP_BANNER: &[Key] = &[
 pub(super) const TCP_BANNERS: i64 = 10;
 
 /// Services that the peer has and this version has not, with their keys.
-pub(super) const ABSENT: &[(&str, &[&str])] = &[
-    ("mssql", &["version"]),
-    ("sip", &[]),
-    ("portscan", &["ignore_localhost", "logfile", "synrate", "nmaposrate", "lorate", "ignore_ports"]),
-];
+pub(super) const ABSENT: &[(&str, &[&str])] = &[("mssql", &["version"])];
 
 /// Keys that belong to no service.
 pub(super) const GENERAL: [&str; 8] = [
