@@ -363,7 +363,7 @@ fn mistakes_in_the_peers_file_name_its_own_keys() {
         "opencanary.conf:5: error: ftp.banner: expected text, found 1",
         "opencanary.conf:6: error: telnet.enabled: expected true or false, found \"yes\"",
         "opencanary.conf:7: warning: tcpbanner_1.alertstring.enable: unknown key (did you mean \"tcpbanner_1.alertstring.enabled\"?)",
-        "opencanary.conf:8: warning: rdp.enabled: rdp is not available in this version yet",
+        "opencanary.conf:8: warning: mssql.enabled: mssql is not available in this version yet",
         "opencanary.conf:9: error: logtype.ignorelist: ",
     ];
     assert_eq!(found.len(), expected.len(), "{found:#?}");
