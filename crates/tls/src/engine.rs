@@ -277,3 +277,53 @@ impl Write for Memory {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use openssl::ssl::{SslConnector, SslVerifyMode};
+
+    use super::*;
+    use crate::Names;
+
+    /// What a client of today agrees on with that stack: version, cipher, and the certificate.
+    fn agreed(stack: TlsStack) -> (String, String, String) {
+        let names = Names { common: "files01".into() };
+        let identity = match stack {
+            TlsStack::OpenSsl => Identity::self_signed(&names, Duration::ZERO),
+            TlsStack::Schannel => Identity::of_windows(&names, Duration::ZERO),
+        };
+        let mut engine = Acceptor::of(stack, &identity.unwrap()).unwrap().begin().unwrap();
+        let mut builder = SslConnector::builder(SslMethod::tls_client()).unwrap();
+        builder.set_verify(SslVerifyMode::NONE);
+        let ssl = builder.build().configure().unwrap().into_ssl("files01").unwrap();
+        let mut client = SslStream::new(ssl, Memory::default()).unwrap();
+        for _ in 0..4 {
+            client.connect().ok();
+            engine.receive(&std::mem::take(&mut client.get_mut().outgoing));
+            engine.read(&mut Vec::new()).unwrap();
+            client.get_mut().incoming.extend(engine.outgoing());
+        }
+        let facts = engine.facts().unwrap();
+        let certificate = client.ssl().peer_certificate().unwrap().to_text().unwrap();
+        (facts.version.clone(), facts.cipher.clone(), String::from_utf8_lossy(&certificate).into_owned())
+    }
+
+    #[test]
+    fn windows_has_tls_up_to_1_2_and_a_certificate_of_its_own_kind() {
+        let (version, cipher, certificate) = agreed(TlsStack::Schannel);
+        assert_eq!((version.as_str(), cipher.as_str()), ("TLSv1.2", "ECDHE-RSA-AES256-GCM-SHA384"));
+        for part in [
+            "Issuer: CN=files01",
+            "Subject: CN=files01",
+            "TLS Web Server Authentication",
+            "Key Encipherment, Data Encipherment",
+            "sha256WithRSAEncryption",
+        ] {
+            assert!(certificate.contains(part), "{part}: {certificate}");
+        }
+        assert!(!certificate.contains("Alternative Name") && !certificate.contains("Basic Constraints"));
+        assert_eq!(agreed(TlsStack::OpenSsl).0, "TLSv1.3");
+    }
+}
