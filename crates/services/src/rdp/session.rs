@@ -46,6 +46,8 @@ struct Talk {
     offered: u32,
     /// Our NTLM challenge, once sent.
     nonce: Option<[u8; 8]>,
+    /// Whether the settings were exchanged, which happens once.
+    connected: bool,
     client: Client,
     /// Of RDP's own security, once agreed on: the method, and our random bytes.
     method: Option<(u32, [u8; RANDOM])>,
@@ -137,7 +139,15 @@ impl Connection {
         self.chosen = Some(chosen);
         let offered = request.protocols.unwrap_or_default();
         self.talk = Some(Box::new(Talk { offered, ..Talk::default() }));
-        if chosen == x224::RDP { Flow::Continue } else { Flow::StartTls }
+        match (chosen, cx.tls()) {
+            (x224::RDP, _) => Flow::Continue,
+            (_, None) => Flow::StartTls,
+            // Wrapped in TLS from its first byte.
+            (_, Some(_)) => {
+                self.secured(cx);
+                Flow::Continue
+            }
+        }
     }
 
     fn credssp(&mut self, request: &credssp::Request, cx: &mut Cx<'_>) -> Flow {
@@ -175,6 +185,9 @@ impl Connection {
         match packet {
             Packet::Connect(client) => {
                 report(&client, cx);
+                if std::mem::replace(&mut talk.connected, true) {
+                    return Flow::Close;
+                }
                 talk.client = *client;
                 self.connect(cx)
             }

@@ -69,7 +69,8 @@ impl Request {
         }
         let sound = usize::from(*indicator) == packet.len().saturating_sub(1) && class >> 4 == 0;
         let mut request = Self { sound, ..Self::default() };
-        while !rest.is_empty() && !(rest.first() == Some(&1) && rest.len() >= NEGOTIATION) {
+        let negotiates = |rest: &[u8]| rest.first() == Some(&1) && rest.len() >= NEGOTIATION;
+        while !rest.is_empty() && !negotiates(rest) {
             let end = rest.windows(2).position(|pair| pair == b"\r\n").unwrap_or(rest.len());
             let line = rest.get(..end).unwrap_or(rest);
             match line.strip_prefix(COOKIE) {
