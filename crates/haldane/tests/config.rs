@@ -215,6 +215,20 @@ fn spelled_out(line: &str) -> &str {
 }
 
 #[test]
+fn sip_listens_over_both_unless_told_otherwise_and_a_tcp_banner_does_not() {
+    let found = |text: &str| {
+        let config = good("h.toml", &format!("listen = [\"127.0.0.1\"]\n{text}"));
+        config.services[0].endpoints.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    assert_eq!(found("[service.sip]"), ["127.0.0.1:5060", "127.0.0.1:5060/udp"]);
+    assert_eq!(found("[service.sip]\ntransport = \"udp\""), ["127.0.0.1:5060/udp"]);
+    assert_eq!(found("[service.tcpbanner]"), ["127.0.0.1:8001"]);
+    let config = good("o.conf", &peer("\"sip.enabled\": true, \"sip.port\": 5062"));
+    let found: Vec<_> = config.services[0].endpoints.iter().map(|endpoint| endpoint.transport).collect();
+    assert!(found.contains(&Transport::Udp) && found.contains(&Transport::Tcp), "{found:?}");
+}
+
+#[test]
 fn a_service_listens_on_each_of_its_addresses_and_ports() {
     let config = good("h.toml", "listen = [\"127.0.0.1\", \"::1\"]\n[service.ftp]\nport = [21, 2121]");
     let found: Vec<String> = config.services[0].endpoints.iter().map(ToString::to_string).collect();

@@ -7,7 +7,7 @@ use haldane_services::{
     replay::{build, datagram, datagrams},
 };
 
-const PRODUCTS: [&str; 2] = ["product = \"asterisk\"", "product = \"kamailio\""];
+const PRODUCTS: [&str; 3] = ["product = \"asterisk\"", "product = \"chan_sip\"", "product = \"kamailio\""];
 
 fn entry() -> &'static Entry {
     ALL.iter().find(|entry| entry.name == "sip").unwrap()

@@ -2,7 +2,7 @@
 
 use std::{
     io::{self, Read, Write},
-    net::TcpStream,
+    net::{TcpStream, UdpSocket},
     time::Duration,
 };
 
@@ -29,52 +29,48 @@ pub struct Service {
     pub peer: bool,
     /// Its section in our configuration, beside the port.
     pub settings: &'static str,
+    /// Whether it is spoken in datagrams. The peer answers none of those that it takes.
+    pub datagrams: bool,
 }
 
+const PLAIN: Service =
+    Service { name: "", client: Client::Paramiko, logtype: 0, peer: true, settings: "", datagrams: false };
+
 /// All of them.
+#[rustfmt::skip]
 pub const SERVICES: &[Service] = &[
-    Service {
-        name: "ftp",
-        client: Client::Ours(ftp),
-        logtype: 2000,
-        peer: true,
-        settings: "login_delay = 0\n",
-    },
-    Service {
-        name: "telnet",
-        client: Client::Ours(telnet),
-        logtype: 6001,
-        peer: false,
-        settings: "login_delay = 0\n",
-    },
-    Service {
-        name: "http",
-        client: Client::Ours(http),
-        logtype: 3001,
-        peer: true,
-        settings: "skin = \"basicLogin\"\n",
-    },
-    Service {
-        name: "https",
-        client: Client::Ours(https),
-        logtype: 3001,
-        peer: true,
-        settings: "skin = \"basicLogin\"\n",
-    },
-    Service {
-        name: "ssh",
-        client: Client::Paramiko,
-        logtype: 4002,
-        peer: true,
-        settings: "login_delay = 0\n",
-    },
-    Service { name: "mysql", client: Client::Ours(mysql), logtype: 8001, peer: true, settings: "" },
-    Service { name: "redis", client: Client::Ours(redis), logtype: 17001, peer: true, settings: "" },
-    Service { name: "git", client: Client::Ours(git), logtype: 16001, peer: true, settings: "" },
+    Service { name: "ftp", client: Client::Ours(ftp), logtype: 2000, settings: "login_delay = 0\n", ..PLAIN },
+    Service { name: "telnet", client: Client::Ours(telnet), logtype: 6001, peer: false, settings: "login_delay = 0\n", ..PLAIN },
+    Service { name: "http", client: Client::Ours(http), logtype: 3001, settings: "skin = \"basicLogin\"\n", ..PLAIN },
+    Service { name: "https", client: Client::Ours(https), logtype: 3001, settings: "skin = \"basicLogin\"\n", ..PLAIN },
+    Service { name: "ssh", client: Client::Paramiko, logtype: 4002, settings: "login_delay = 0\n", ..PLAIN },
+    Service { name: "mysql", client: Client::Ours(mysql), logtype: 8001, ..PLAIN },
+    Service { name: "redis", client: Client::Ours(redis), logtype: 17001, ..PLAIN },
+    Service { name: "git", client: Client::Ours(git), logtype: 16001, ..PLAIN },
+    Service { name: "httpproxy", client: Client::Ours(httpproxy), logtype: 7001, ..PLAIN },
+    Service { name: "mongodb", client: Client::Ours(mongodb), logtype: 20001, ..PLAIN },
+    Service { name: "vnc", client: Client::Ours(vnc), logtype: 12001, settings: "back_off = false\nlogin_delay = 0\n", ..PLAIN },
+    Service { name: "sip", client: Client::Ours(sip), logtype: 15001, datagrams: true, ..PLAIN },
+    Service { name: "snmp", client: Client::Ours(snmp), logtype: 13001, datagrams: true, ..PLAIN },
+    Service { name: "tftp", client: Client::Ours(tftp), logtype: 10001, datagrams: true, ..PLAIN },
+    Service { name: "ntp", client: Client::Ours(ntp), logtype: 31200, datagrams: true, ..PLAIN },
 ];
 
+/// From an address of loopback that is this thread's own: the ports of one would be used up in a second.
 fn connect(port: u16) -> io::Result<TcpStream> {
-    let stream = TcpStream::connect(("127.0.0.1", port))?;
+    use socket2::{Domain, Socket, Type};
+    use std::{
+        net::SocketAddr,
+        sync::atomic::{AtomicU8, Ordering},
+    };
+    static THREADS: AtomicU8 = AtomicU8::new(0);
+    thread_local! {
+        static OWN: u8 = THREADS.fetch_add(1, Ordering::Relaxed) % 250 + 1;
+    }
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
+    socket.bind(&SocketAddr::from(([127, 0, 1, OWN.with(|own| *own)], 0)).into())?;
+    socket.connect(&SocketAddr::from(([127, 0, 0, 1], port)).into())?;
+    let stream = TcpStream::from(socket);
     stream.set_read_timeout(Some(Duration::from_secs(10)))?;
     stream.set_nodelay(true)?;
     Ok(stream)
@@ -106,12 +102,6 @@ pub fn floor(port: u16, number: u64) -> io::Result<()> {
 
 fn redis(port: u16, number: u64) -> io::Result<()> {
     floor(port, number)
-}
-
-fn git(port: u16, number: u64) -> io::Result<()> {
-    let mut stream = connect(port)?;
-    write!(stream, "002dgit-upload-pack /{number:012}.git\0host=a\0")?;
-    read_until(&mut stream, b".git").map(drop)
 }
 
 fn ftp(port: u16, number: u64) -> io::Result<()> {
@@ -211,4 +201,110 @@ fn mysql(port: u16, number: u64) -> io::Result<()> {
     stream.write_all(&packet)?;
     let answer = read_some(&mut stream)?;
     if answer.get(4) == Some(&0xff) { Ok(()) } else { Err(io::ErrorKind::InvalidData.into()) }
+}
+
+/// A pkt-line with a request (gitprotocol-pack(5), "Git Transport").
+fn git(port: u16, number: u64) -> io::Result<()> {
+    let mut stream = connect(port)?;
+    let request = format!("git-upload-pack /{number:012}.git\0host=localhost\0");
+    write!(stream, "{:04x}{request}", request.len().saturating_add(4))?;
+    expect(&read_some(&mut stream)?, b"ERR")
+}
+
+fn httpproxy(port: u16, number: u64) -> io::Result<()> {
+    let mut stream = connect(port)?;
+    let credentials = openssl::base64::encode_block(format!("root:{number:010}").as_bytes());
+    write!(
+        stream,
+        "GET http://example.invalid/ HTTP/1.1\r\nHost: example.invalid\r\nProxy-Authorization: Basic {credentials}\r\n\
+         Connection: close\r\n\r\n"
+    )?;
+    expect(&read_until(&mut stream, b"\r\n\r\n")?, b" 407 ")
+}
+
+/// `saslStart` with PLAIN in an OP_MSG (MongoDB wire protocol).
+fn mongodb(port: u16, number: u64) -> io::Result<()> {
+    let mut stream = connect(port)?;
+    let payload = format!("\0root\0{number:012}");
+    let mut document = b"\x10saslStart\0\x01\0\0\0\x02mechanism\0\x06\0\0\0PLAIN\0\x05payload\0".to_vec();
+    document.extend(length(payload.len()));
+    document.push(0);
+    document.extend(payload.as_bytes());
+    document.extend(b"\x02$db\0\x0a\0\0\0$external\0\0");
+    let mut message = length(document.len().saturating_add(25)).to_vec();
+    message.extend([1, 0, 0, 0, 0, 0, 0, 0, 0xdd, 0x07, 0, 0, 0, 0, 0, 0, 0]);
+    message.extend(length(document.len().saturating_add(4)));
+    message.extend(document);
+    stream.write_all(&message)?;
+    expect(&read_some(&mut stream)?, b"errmsg")
+}
+
+/// A length as BSON has it: 32 bits, little-endian.
+fn length(length: usize) -> [u8; 4] {
+    u32::try_from(length).unwrap_or_default().to_le_bytes()
+}
+
+/// RFC 6143, sections 7.1 and 7.2.2.
+fn vnc(port: u16, number: u64) -> io::Result<()> {
+    let mut stream = connect(port)?;
+    stream.read_exact(&mut [0; 12])?;
+    stream.write_all(b"RFB 003.008\n")?;
+    stream.read_exact(&mut [0; 2])?;
+    stream.write_all(&[2])?;
+    stream.read_exact(&mut [0; 16])?;
+    write!(stream, "{number:016}")?;
+    stream.read_exact(&mut [0; 4])
+}
+
+fn expect(answer: &[u8], part: &[u8]) -> io::Result<()> {
+    let holds = answer.windows(part.len()).any(|window| window == part);
+    if holds { Ok(()) } else { Err(io::ErrorKind::InvalidData.into()) }
+}
+
+/// One datagram to a service and one from it, whatever port that comes from.
+fn ask(port: u16, request: &[u8]) -> io::Result<Vec<u8>> {
+    let socket = UdpSocket::bind("127.0.0.1:0")?;
+    socket.set_read_timeout(Some(Duration::from_secs(2)))?;
+    socket.send_to(request, ("127.0.0.1", port))?;
+    let mut buffer = [0; 2048];
+    let (count, _) = socket.recv_from(&mut buffer)?;
+    Ok(buffer.get(..count).unwrap_or_default().to_vec())
+}
+
+fn sip(port: u16, number: u64) -> io::Result<()> {
+    let request = format!(
+        "OPTIONS sip:100@localhost SIP/2.0\r\nVia: SIP/2.0/UDP 127.0.0.1;branch=z9hG4bK{number:012};rport\r\n\
+         From: <sip:eve@localhost>;tag={number}\r\nTo: <sip:100@localhost>\r\nCall-ID: {number}\r\nCSeq: 1 OPTIONS\r\n\
+         Max-Forwards: 70\r\nUser-Agent: bench\r\nContent-Length: 0\r\n\r\n"
+    );
+    expect(&ask(port, request.as_bytes())?, b"SIP/2.0 ")
+}
+
+/// GET of a private object that is not there, with version 2c (RFC 3416, section 4.2.1): its answer is as long as the
+/// request, so that the budget of a source does not run out.
+fn snmp(port: u16, number: u64) -> io::Result<()> {
+    let [.., a, b, c] = number.to_be_bytes();
+    let mut request = b"\x30\x29\x02\x01\x01\x04\x06public\xa0\x1c\x02\x04\x01".to_vec();
+    request.extend([a, b, c]);
+    request.extend(b"\x02\x01\0\x02\x01\0\x30\x0e\x30\x0c\x06\x08+\x06\x01\x04\x01");
+    request.extend([0x80 | (b & 0x7f), 0x80 | (c & 0x7f), 1]);
+    request.extend([5, 0]);
+    expect(&ask(port, &request)?, b"public")
+}
+
+fn tftp(port: u16, number: u64) -> io::Result<()> {
+    expect(&ask(port, format!("\0\x01{number:012}\0octet\0").as_bytes())?, b"\0\x05")
+}
+
+/// A client's request, version 4 (RFC 5905, section 7.3).
+fn ntp(port: u16, number: u64) -> io::Result<()> {
+    let mut request = [0; 48];
+    request[0] = 0x23;
+    request[40..].copy_from_slice(&number.to_be_bytes());
+    let answer = ask(port, &request)?;
+    if answer.get(24..32) == Some(&number.to_be_bytes()[..]) {
+        Ok(())
+    } else {
+        Err(io::ErrorKind::InvalidData.into())
+    }
 }

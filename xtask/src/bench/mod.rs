@@ -60,7 +60,7 @@ pub fn run(arguments: &[&str]) -> Result<()> {
         let mut mine = options.measure(service, &ours)?;
         mine.lost = ours.lost(service, mine.logins);
         drop(ours);
-        let theirs = match options.peer.as_ref().filter(|_| service.peer) {
+        let theirs = match options.peer.as_ref().filter(|_| service.peer && !service.datagrams) {
             Some(venv) => {
                 let peer = Server::peer(venv, service)?;
                 let mut measured = options.measure(service, &peer)?;
@@ -102,7 +102,7 @@ fn memory() -> Result<()> {
     println!("\nstart-up, all services: {:.0} ms", started.elapsed().as_secs_f64() * 1000.0);
     thread::sleep(Duration::from_millis(500));
     println!("memory at rest, all services: {:.1} MiB", kib(server.memory()) / 1024.0);
-    for service in &all {
+    for service in all.iter().filter(|service| !service.datagrams) {
         let before = server.memory();
         let held = servers::hold(server.port(service.name), HELD)?;
         thread::sleep(Duration::from_millis(500));

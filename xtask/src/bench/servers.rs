@@ -16,7 +16,7 @@ use std::{
 use anyhow::{Context, Result, bail};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use super::clients::Service;
+use super::clients::{Client, SERVICES, Service};
 
 /// A process under measurement, and where it listens.
 pub struct Server {
@@ -111,8 +111,14 @@ impl Server {
 
     fn ready(mut self) -> Result<Self> {
         let until = Instant::now() + Duration::from_secs(60);
-        for (name, port) in &self.ports {
-            while TcpStream::connect(("127.0.0.1", *port)).is_err() {
+        for service in SERVICES {
+            let Some(port) = self.ports.get(service.name) else { continue };
+            let name = service.name;
+            let listens = || match service.client {
+                Client::Ours(login) if service.datagrams => login(*port, 0).is_ok(),
+                _ => TcpStream::connect(("127.0.0.1", *port)).is_ok(),
+            };
+            while !listens() {
                 if let Some(status) = self.child.try_wait()? {
                     bail!("the server of {name} ended: {status}");
                 }

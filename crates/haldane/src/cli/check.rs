@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Args;
-use haldane_core::{Problem, peer::Transport};
+use haldane_core::{Feed, Problem, peer::Transport};
 
 use super::{Place, complain, say, wrong_configuration};
 use crate::config::{Config, ServiceConfig};
@@ -26,6 +26,7 @@ impl Check {
         };
         config.warnings.iter().for_each(complain);
         config.services.iter().filter_map(low_ports).for_each(complain);
+        config.services.iter().filter_map(packets).for_each(complain);
         let count = |number: usize, what: &str| match number {
             1 => format!("1 {what}"),
             number => format!("{number} {what}s"),
@@ -59,4 +60,16 @@ fn low_ports(service: &ServiceConfig) -> Option<Problem> {
         low.address.port()
     );
     Some(Problem::warning(place, key, message))
+}
+
+/// A remark about packets that this user may not look at.
+fn packets(service: &ServiceConfig) -> Option<Problem> {
+    let wanted =
+        service.service.sensor.as_ref().is_some_and(|sensor| sensor.feeds().contains(&Feed::Packets));
+    let allowed = caps::has_cap(None, caps::CapSet::Effective, caps::Capability::CAP_NET_RAW);
+    if !wanted || allowed.unwrap_or(false) {
+        return None;
+    }
+    let message = "packets cannot be looked at without root (or CAP_NET_RAW), which this user is not";
+    Some(Problem::warning(None, format!("{}.packets", service.table.name), message))
 }

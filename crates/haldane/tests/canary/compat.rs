@@ -8,6 +8,7 @@ use std::{
     collections::BTreeMap,
     fs,
     io::{BufRead, BufReader, Read, Write},
+    net::UdpSocket,
     path::Path,
     process::Command,
     sync::Arc,
@@ -20,13 +21,13 @@ use crate::fixture::{Canary, client, connect, file, folder, free_port, installed
 
 const PEER: &str = include_str!("data/peer-events.jsonl");
 
-/// Where the eight services listen here.
+/// Where the services listen here.
 struct Ports(BTreeMap<&'static str, u16>);
 
 impl Ports {
     fn free() -> Self {
-        let services = ["ftp", "telnet", "http", "https", "ssh", "mysql", "redis", "tcpbanner"];
-        Self(services.map(|service| (service, free_port())).into())
+        let listening = haldane_services::ALL.iter().filter(|entry| !entry.watches());
+        Self(listening.map(|entry| (entry.name, free_port())).collect())
     }
 
     fn of(&self, service: &str) -> u16 {
@@ -62,14 +63,16 @@ fn line(canary: &Canary, what: &str, fits: impl Fn(&str) -> bool) -> String {
     found().unwrap()
 }
 
-/// Replaces what may differ: times, ports, and by kind the nonce or the version of the client.
+/// Replaces what may differ: times, ports, and by kind nonces, the version of a client, and what the peer gets wrong.
 fn masked(line: &str) -> String {
     let event: Value = serde_json::from_str(line).unwrap();
     let mut masked = line.to_owned();
+    let mut swap = |written: &str, shown: &str| {
+        assert!(masked.contains(written), "{line}: no {written}");
+        masked = masked.replace(written, shown);
+    };
     let mut mask = |key: &str, value: &Value| {
-        let member = format!("\"{key}\": {value}");
-        assert!(masked.contains(&member), "{line}: no {member}");
-        masked = masked.replace(&member, &format!("\"{key}\": #"));
+        swap(&format!("\"{key}\": {}", spaced(value)), &format!("\"{key}\": #"));
     };
     for key in ["local_time", "local_time_adjusted", "utc_time", "dst_port", "src_port"] {
         mask(key, &event[key]);
@@ -79,12 +82,83 @@ fn masked(line: &str) -> String {
         assert!(scramble.len() == 40 && scramble.bytes().all(|byte| byte.is_ascii_hexdigit()), "{line}");
         mask("PASSWORD", &event["logdata"]["PASSWORD"]);
     }
+    let hex = |value: &Value, digits: usize| {
+        let text = value.as_str().unwrap();
+        assert!(text.len() == digits && text.bytes().all(|byte| byte.is_ascii_hexdigit()), "{line}");
+    };
+    let logdata = &event["logdata"];
+    let mut headed = String::new();
+    match event["logtype"].as_u64().unwrap() {
+        // It never decodes them.
+        7001 => ["PASSWORD", "USERNAME"].iter().for_each(|key| mask(key, &logdata[key])),
+        12001 => {
+            for key in ["VNC Client Response", "VNC Server Challenge"] {
+                hex(&logdata[key], 32);
+                mask(key, &logdata[key]);
+            }
+        }
+        // Ports, and names made by the client.
+        15001 => {
+            let headers = logdata["HEADERS"].as_object().unwrap();
+            assert!(headers.values().all(|values| values[0].is_string()), "{line}");
+            let names: Vec<&String> = headers.keys().collect();
+            headed = format!("{names:?}");
+            mask("HEADERS", &logdata["HEADERS"]);
+        }
+        // It takes what follows for a part of the name.
+        16001 => {
+            let host = logdata["HOST"].as_str().unwrap();
+            assert!(host.starts_with("127.0.0.1"), "{line}");
+            mask("HOST", &logdata["HOST"]);
+        }
+        _ => {}
+    }
     let version = &event["logdata"]["REMOTEVERSION"];
     if let Some(text) = version.as_str() {
         assert!(text.starts_with("SSH-2.0-OpenSSH_"), "{line}");
         mask("REMOTEVERSION", version);
     }
-    masked
+    masked + &headed
+}
+
+/// As Python writes it.
+fn spaced(value: &Value) -> String {
+    match value {
+        Value::Object(members) => {
+            let members = members.iter().map(|(key, value)| format!("{}: {}", json!(key), spaced(value)));
+            format!("{{{}}}", members.collect::<Vec<_>>().join(", "))
+        }
+        Value::Array(values) => format!("[{}]", values.iter().map(spaced).collect::<Vec<_>>().join(", ")),
+        other => other.to_string(),
+    }
+}
+
+/// Drives the clients of those services that came later.
+fn visit_others(ports: &Ports) {
+    client("git", &["ls-remote", &format!("git://127.0.0.1:{}/payroll.git", ports.of("git"))]);
+    let proxy = format!("http://127.0.0.1:{}", ports.of("httpproxy"));
+    client(
+        "curl",
+        &["-s", "-m", "20", "-o", "/dev/null", "-x", &proxy, "-U", "bob:hunter2", "http://example.invalid/"],
+    );
+    drop(connect(ports.of("mongodb")));
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    socket.send_to(b"\x17\0\x03\x2a\0\0\0\0", ("127.0.0.1", ports.of("ntp"))).unwrap();
+    client("sipsak", &["-s", &format!("sip:test@127.0.0.1:{}", ports.of("sip"))]);
+    let agent = format!("127.0.0.1:{}", ports.of("snmp"));
+    let name = "1.3.6.1.2.1.1.5.0";
+    client("snmpget", &["-m", "", "-v2c", "-c", "private", "-t", "1", "-r", "0", &agent, name]);
+    let port = ports.of("tftp").to_string();
+    client("tftp", &["127.0.0.1", &port, "-c", "get", "startup-config", "/dev/null"]);
+    let mut vnc = connect(ports.of("vnc"));
+    let mut answer = [0; 30];
+    vnc.read_exact(&mut answer[..12]).unwrap();
+    vnc.write_all(b"RFB 003.008\n").unwrap();
+    vnc.read_exact(&mut answer[..2]).unwrap();
+    vnc.write_all(&[2]).unwrap();
+    vnc.read_exact(&mut answer[..16]).unwrap();
+    vnc.write_all(b"no word of a list").unwrap();
+    vnc.read_exact(&mut answer[..4]).unwrap();
 }
 
 /// Drives the clients whose lines the peer's log holds.
@@ -141,13 +215,15 @@ fn visit(canary: &Canary, ports: &Ports) {
 
 #[test]
 fn the_same_clients_leave_the_same_lines_as_at_opencanary() {
-    if !["curl", "sshpass", "ssh", "mysql", "redis-cli"].into_iter().all(installed) {
+    let clients = ["curl", "sshpass", "ssh", "mysql", "redis-cli", "git", "sipsak", "snmpget", "tftp"];
+    if !clients.into_iter().all(installed) {
         return;
     }
     let (folder, ports) = (folder(), Ports::free());
     let configuration = ports.configuration(folder.path());
     let canary = opencanaryd(folder, &configuration);
     visit(&canary, &ports);
+    visit_others(&ports);
     for theirs in PEER.lines() {
         let wanted = masked(theirs);
         let event: Value = serde_json::from_str(theirs).unwrap();
@@ -172,13 +248,14 @@ fn the_log_begins_as_that_of_opencanary_does() {
         .map(|line| serde_json::from_str(line).unwrap())
         .filter(|event: &Value| event["logtype"] == 1001)
         .collect();
-    assert_eq!(started.len(), 9, "{log}");
+    let services = ports.0.len().saturating_add(1);
+    assert_eq!(started.len(), services.saturating_add(1), "each service, Samba's log and the end: {log}");
     for event in &started {
         assert!(event["logdata"]["msg"]["logdata"].is_string(), "{event}");
         assert_eq!((&event["src_host"], &event["src_port"]), (&json!(""), &json!(-1)));
         assert_eq!((&event["dst_host"], &event["dst_port"]), (&json!(""), &json!(-1)));
     }
-    assert!(started[8]["logdata"]["msg"]["logdata"] == "Canary running!!!");
+    assert!(started[services]["logdata"]["msg"]["logdata"] == "Canary running!!!");
 }
 
 /// Bytes that are not UTF-8 stand there as Python's `surrogateescape` has them.

@@ -14,6 +14,7 @@
     reason = "a test may panic, and tell why it was skipped"
 )]
 
+mod amplification;
 mod believable;
 mod clients;
 mod clients_db;
@@ -42,3 +43,4 @@ mod portscan;
 mod privileges;
 mod receivers;
 mod smb;
+mod whole;

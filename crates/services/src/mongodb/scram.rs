@@ -32,6 +32,8 @@ const LONGEST: usize = 1024;
 pub(super) struct Conversation {
     mechanism: &'static Mechanism,
     pub(super) user: Vec<u8>,
+    /// In base64.
+    salt: String,
     /// `client-first-message-bare` and `server-first-message` (RFC 5802, section 3), with a comma between.
     begun: Vec<u8>,
 }
@@ -58,7 +60,7 @@ impl Conversation {
         answer.extend_from_slice(BASE64_STANDARD.encode(nonce).as_bytes());
         answer.extend_from_slice(format!(",s={salt},i={}", mechanism.iterations).as_bytes());
         let begun = [bare, b",", &answer].concat();
-        Some((Self { mechanism, user: unescaped(user), begun }, answer))
+        Some((Self { mechanism, user: unescaped(user), salt, begun }, answer))
     }
 
     /// The login as far as it is known, with the proof if the client's final message has one.
@@ -75,11 +77,19 @@ impl Conversation {
         );
         login.secret(Secret::Response {
             scheme: self.mechanism.scheme.into(),
-            challenge: Untrusted::new(&exchange),
+            // A client may put attributes of its own into the exchange: ours stand before it.
+            challenge: [format!("{}${}$", self.mechanism.iterations, self.salt).as_bytes(), &exchange]
+                .concat()
+                .into(),
             response: Untrusted::new(&proof),
             crackable: Some(crackable),
         })
     }
+}
+
+/// The user name in a first message that cannot be answered.
+pub(super) fn name(payload: &[u8]) -> Option<Untrusted> {
+    attribute(payload, b"n=").map(|name| Untrusted::new(unescaped(name)))
 }
 
 /// The value of an attribute of a message.

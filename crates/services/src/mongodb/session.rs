@@ -2,13 +2,14 @@
 
 use std::{sync::Arc, time::Duration};
 
+use base64::{Engine, prelude::BASE64_STANDARD};
 use haldane_core::{Cx, Flow, Halt, Input, Kind, Login, Secret, Session, Sighting, Timeout, Untrusted};
 
 use super::{
     COMMAND, CONNECTION, DISCONNECT, ERROR, LOGIN, RANSOM,
     bson::{self, Value, Writer},
     persona::{Persona, Refusal},
-    scram::{Conversation, MECHANISMS},
+    scram::{self, Conversation, MECHANISMS},
     wire::{self, Message, Way},
 };
 
@@ -35,6 +36,17 @@ const KNOWN: &[&str] = &[
     "revokePrivilegesFromRole", "revokeRolesFromUser", "rolesInfo", "serverStatus", "setFeatureCompatibilityVersion",
     "setParameter", "shutdown", "startSession", "top", "update", "updateUser", "usersInfo", "validate",
 ];
+/// Those of them that exist in the database `admin` alone; that is looked at first (MongoDB source, `commands.cpp`).
+#[rustfmt::skip]
+const ADMIN_ONLY: &[&str] = &[
+    "appendOplogNote", "applyOps", "currentOp", "dropConnections", "fsync", "fsyncUnlock", "getCmdLineOpts",
+    "getDefaultRWConcern", "getLog", "getParameter", "killOp", "listDatabases", "lockInfo", "logRotate",
+    "renameCollection", "replSetFreeze", "replSetGetConfig", "replSetGetStatus", "replSetInitiate", "replSetReconfig",
+    "replSetStepDown", "setFeatureCompatibilityVersion", "setParameter", "shutdown", "top",
+];
+/// What is still taken in OP_QUERY, beside `hello` and the commands of a login (MongoDB source,
+/// `check_allowed_op_query_cmd.cpp`).
+const QUERIED: [&str; 2] = ["buildInfo", "buildinfo"];
 /// Words of collections, databases and documents that are ransom notes, in lower case.
 #[rustfmt::skip]
 const NOTES: [&[u8]; 10] = [
@@ -48,14 +60,28 @@ pub struct Connection {
     host: Arc<str>,
     number: u32,
     introduced: bool,
+    /// A message came.
+    spoken: bool,
     scram: Option<Box<Conversation>>,
-    conversations: i32,
+    /// What was offered along with a `hello`, by a mechanism that needs no answer: drivers offer it again.
+    offered: Option<Box<Login>>,
+    /// The end was reported.
+    over: bool,
 }
 
 impl Connection {
     pub(super) fn new(persona: Arc<Persona>, host: Arc<str>) -> Self {
         let number = persona.connection();
-        Self { persona, host, number, introduced: false, scram: None, conversations: 0 }
+        Self {
+            persona,
+            host,
+            number,
+            introduced: false,
+            spoken: false,
+            scram: None,
+            offered: None,
+            over: false,
+        }
     }
 
     fn reply(&self, way: Way, document: Writer, cx: &mut Cx<'_>) {
@@ -85,18 +111,18 @@ impl Connection {
             _ => {
                 let kind = if is_ransom(&name, database, body, more) { &RANSOM } else { &COMMAND };
                 cx.report(seen(kind));
-                self.carry_out(way, &name, cx)
+                self.carry_out(way, &name, database, cx)
             }
         };
         self.reply(way, document, cx);
     }
 
     /// What anybody may ask for is answered, all else refused.
-    fn carry_out(&self, way: Way, name: &str, cx: &mut Cx<'_>) -> Writer {
+    fn carry_out(&self, way: Way, name: &str, database: &[u8], cx: &mut Cx<'_>) -> Writer {
         let fine = || Writer::default();
         let answer = match name {
             "serverStatus" if self.persona.reveal => self.persona.server_status(&self.host, cx.now()),
-            _ if self.persona.refuses_query(way) => {
+            _ if self.persona.refuses_query(way) && !QUERIED.contains(&name) => {
                 let text = format!(
                     "Unsupported OP_QUERY command: {name}. The client driver may require an upgrade. For more details see \
                      https://dochub.mongodb.org/core/legacy-opcode-removal"
@@ -114,8 +140,14 @@ impl Connection {
                 let nonce: [u8; 8] = cx.random();
                 fine().text("nonce", nonce.iter().map(|byte| format!("{byte:02x}")).collect::<String>())
             }
+            _ if ADMIN_ONLY.contains(&name) && database != b"admin" => {
+                let text = format!("{name} may only be run against the admin database.");
+                return Refusal::new(13, "Unauthorized", text).document();
+            }
             _ if KNOWN.contains(&name) => {
-                let text = format!("command {name} requires authentication");
+                // With a capital since 7.0 (seen of 6.0.8 and 7.0.3).
+                let command = if self.persona.since((7, 0)) { "Command" } else { "command" };
+                let text = format!("{command} {name} requires authentication");
                 return Refusal::new(13, "Unauthorized", text).document();
             }
             _ => {
@@ -127,7 +159,9 @@ impl Connection {
 
     fn hello(&mut self, way: Way, modern: bool, body: &[u8], seen: Sighting, cx: &mut Cx<'_>) {
         let found = |name| bson::find(body, name);
-        if !std::mem::replace(&mut self.introduced, true) {
+        // An earlier release passes over an attempt that comes along: this is where it shows.
+        let passed = found("speculativeAuthenticate").is_some() && !self.persona.since((4, 4));
+        if !std::mem::replace(&mut self.introduced, true) || passed {
             cx.report(introduced(body, seen));
         }
         let mut extra = Writer::default();
@@ -142,9 +176,12 @@ impl Connection {
         }
         if let Some(Value::Document(start)) = found("speculativeAuthenticate")
             && self.persona.since((4, 4))
-            && let Some(begun) = self.begin(start, cx)
         {
-            extra = extra.document("speculativeAuthenticate", begun);
+            match self.begin(start, cx) {
+                Some(begun) => extra = extra.document("speculativeAuthenticate", begun),
+                // The server passes over it. It is an attempt all the same.
+                None => self.offered(start, cx),
+            }
         }
         let knows = found("helloOk") == Some(Value::Bool(true));
         if found("topologyVersion").is_some()
@@ -169,13 +206,29 @@ impl Connection {
         let (begun, answer) = Conversation::begin(mechanism, payload, &self.persona, cx.random())?;
         self.leave_open(cx);
         self.scram = Some(Box::new(begun));
-        self.conversations = self.conversations.saturating_add(1);
-        Some(
-            Writer::default()
-                .int("conversationId", self.conversations)
-                .flag("done", false)
-                .binary("payload", &answer),
-        )
+        // A connection has one conversation at a time, and mongod never gives it another number.
+        Some(Writer::default().int("conversationId", 1).flag("done", false).binary("payload", &answer))
+    }
+
+    /// An attempt that came along with a `hello`.
+    fn offered(&mut self, start: &[u8], cx: &mut Cx<'_>) {
+        let database = match bson::find(start, "db") {
+            Some(Value::Text(name)) => name,
+            _ => &[],
+        };
+        let login = match bson::elements(start).next() {
+            Some(Ok(first)) if first.name == b"authenticate" => certificate(start),
+            _ => simple(start),
+        };
+        self.report(login.clone(), database, start, cx);
+        self.offered = Some(Box::new(login));
+    }
+
+    /// Reports an attempt, unless it is the one that came along before.
+    fn report(&mut self, login: Login, database: &[u8], body: &[u8], cx: &mut Cx<'_>) {
+        if self.offered.take().is_none_or(|offered| *offered != login) {
+            cx.report(attempt(login, database, body));
+        }
     }
 
     /// A conversation that ends without a proof has told a user name.
@@ -189,19 +242,9 @@ impl Connection {
         if let Some(begun) = self.begin(body, cx) {
             return begun.double("ok", 1.0);
         }
-        let (mechanism, payload) = match (bson::find(body, "mechanism"), bson::find(body, "payload")) {
-            (Some(Value::Text(mechanism)), Some(Value::Binary(payload) | Value::Text(payload))) => {
-                (mechanism, payload)
-            }
-            (Some(Value::Text(mechanism)), _) => (mechanism, &[][..]),
-            _ => (&[][..], &[][..]),
-        };
-        let name = String::from_utf8_lossy(mechanism).into_owned();
-        let login = match (name.as_str(), plain(payload)) {
-            ("PLAIN", Some((user, password))) => Login::password("PLAIN", user, password),
-            _ => Login { mechanism: name.clone().into(), ..Login::new("") },
-        };
-        cx.report(attempt(login, database, body));
+        let login = simple(body);
+        let name = login.mechanism.to_string();
+        self.report(login, database, body, cx);
         if MECHANISMS.iter().any(|known| known.name == name) {
             return failed().document();
         }
@@ -228,31 +271,9 @@ impl Connection {
 
     /// X.509, and the challenge and response of old (MONGODB-CR).
     fn authenticate(&mut self, database: &[u8], body: &[u8], cx: &mut Cx<'_>) -> Writer {
-        let text = |name| match bson::find(body, name) {
-            Some(Value::Text(text)) => Some(text),
-            _ => None,
-        };
-        let mechanism = text("mechanism").unwrap_or(b"MONGODB-CR");
-        let name = String::from_utf8_lossy(mechanism).into_owned();
-        let mut login = Login { mechanism: name.clone().into(), ..Login::new("") };
-        login.username = text("user").map(Untrusted::new);
-        if let (Some(user), Some(nonce), Some(key)) = (text("user"), text("nonce"), text("key")) {
-            let clean = |part: &[u8]| {
-                std::str::from_utf8(part).ok().filter(|part| !part.contains('$')).map(str::to_owned)
-            };
-            let parts = [user, nonce, key].map(clean);
-            let crackable = match &parts {
-                [Some(user), Some(nonce), Some(key)] => Some(format!("$mongodb$1${user}${nonce}${key}")),
-                _ => None,
-            };
-            login = login.secret(Secret::Response {
-                scheme: "mongodb-cr".into(),
-                challenge: nonce.into(),
-                response: key.into(),
-                crackable,
-            });
-        }
-        cx.report(attempt(login, database, body));
+        let login = certificate(body);
+        let name = login.mechanism.to_string();
+        self.report(login, database, body, cx);
         if name == "MONGODB-X509" {
             return failed().document();
         }
@@ -265,7 +286,11 @@ impl Connection {
         cx.report(if excerpt.is_empty() { seen } else { seen.with("excerpt", Untrusted::new(excerpt)) });
     }
 
+    /// The end, whoever makes it: nothing more is asked of a session that hung up itself.
     fn gone(&mut self, cx: &mut Cx<'_>) {
+        if std::mem::replace(&mut self.over, true) {
+            return;
+        }
         self.leave_open(cx);
         cx.report(Sighting::of(&DISCONNECT).with("action", "mongodb.disconnect"));
     }
@@ -279,35 +304,47 @@ impl Session for Connection {
     }
 
     fn parse(&self, input: &mut Input<'_>) -> Result<Message, Halt> {
-        wire::message(input)
+        wire::message(input, !self.spoken)
     }
 
     fn handle(&mut self, message: Message, cx: &mut Cx<'_>) -> Flow {
+        self.spoken = true;
         match message {
             Message::Command { way, database, body, more } => {
                 self.command(way, &database, &body, &more, cx);
                 Flow::Continue
             }
-            Message::Legacy { name, collection } => {
-                let ransom = name == "insert" && is_note(&collection);
+            Message::Legacy { name, collection, more } => {
+                let ransom = name == "insert" && (is_note(&collection) || is_note(&more));
                 let seen = Sighting::of(if ransom { &RANSOM } else { &COMMAND })
                     .with("action", "mongodb.command")
                     .with("command", name)
                     .with("collection", Untrusted::new(&collection));
-                cx.report(seen);
+                cx.report(if more.is_empty() { seen } else { seen.with("query", more) });
                 // Those that change something are not answered; mongod hangs up over all of them since 5.1.
-                if self.persona.since((6, 0)) { Flow::Close } else { Flow::Continue }
+                if !self.persona.since((5, 1)) {
+                    return Flow::Continue;
+                }
+                self.gone(cx);
+                Flow::Close
             }
             Message::Http => {
                 Self::error("HTTP on the port of drivers", &[], cx);
                 cx.reply(HTTP);
+                self.gone(cx);
                 Flow::Close
             }
             Message::Broken(why, head) => {
                 Self::error(why, &head, cx);
+                self.gone(cx);
                 Flow::Close
             }
         }
+    }
+
+    fn malformed(&mut self, _why: &'static str, cx: &mut Cx<'_>) -> Flow {
+        self.gone(cx);
+        Flow::Close
     }
 
     fn timeout(&mut self, _what: Timeout, cx: &mut Cx<'_>) {
@@ -319,6 +356,54 @@ impl Session for Connection {
             Self::error("unfinished message", left.get(..256).unwrap_or(left), cx);
         }
         self.gone(cx);
+    }
+}
+
+/// X.509, and the challenge and response of old (MONGODB-CR).
+fn certificate(body: &[u8]) -> Login {
+    let text = |name| match bson::find(body, name) {
+        Some(Value::Text(text)) => Some(text),
+        _ => None,
+    };
+    let mechanism = text("mechanism").unwrap_or(b"MONGODB-CR");
+    let name = String::from_utf8_lossy(mechanism).into_owned();
+    let mut login = Login { mechanism: name.clone().into(), ..Login::new("") };
+    login.username = text("user").map(Untrusted::new);
+    if let (Some(user), Some(nonce), Some(key)) = (text("user"), text("nonce"), text("key")) {
+        let clean = |part: &[u8]| {
+            std::str::from_utf8(part).ok().filter(|part| !part.contains('$')).map(str::to_owned)
+        };
+        let parts = [user, nonce, key].map(clean);
+        let crackable = match &parts {
+            [Some(user), Some(nonce), Some(key)] => Some(format!("$mongodb$1${user}${nonce}${key}")),
+            _ => None,
+        };
+        login = login.secret(Secret::Response {
+            scheme: "mongodb-cr".into(),
+            challenge: nonce.into(),
+            response: key.into(),
+            crackable,
+        });
+    }
+    login
+}
+
+/// An attempt by a mechanism that says everything at once, or by one that is not taken.
+fn simple(body: &[u8]) -> Login {
+    let name = match bson::find(body, "mechanism") {
+        Some(Value::Text(name)) => name,
+        _ => &[],
+    };
+    let payload = match bson::find(body, "payload") {
+        Some(Value::Binary(payload)) => payload.to_vec(),
+        // Old clients send it in base64.
+        Some(Value::Text(text)) => BASE64_STANDARD.decode(text).unwrap_or_else(|_| text.to_vec()),
+        _ => Vec::new(),
+    };
+    let mechanism = String::from_utf8_lossy(name).into_owned();
+    match (name, plain(&payload)) {
+        (b"PLAIN", Some((user, password))) => Login::password("PLAIN", user, password),
+        _ => Login { mechanism: mechanism.into(), username: scram::name(&payload), ..Login::new("") },
     }
 }
 

@@ -103,7 +103,9 @@ fn a_login_that_goes_on_is_one_event_with_the_whole_exchange() {
     assert_eq!(response.raw(), [0, 1, 2, 3]);
     let exchange = String::from_utf8_lossy(challenge.raw()).into_owned();
     assert!(
-        exchange.starts_with("n=eve,r=abc,r=abc") && exchange.ends_with(",i=15000,c=biws,r=abcdef"),
+        exchange.starts_with("15000$")
+            && exchange.contains("$n=eve,r=abc,r=abc")
+            && exchange.ends_with(",i=15000,c=biws,r=abcdef"),
         "{exchange}"
     );
 }
@@ -166,4 +168,120 @@ fn old_operations_of_ransom_are_named() {
     let body = [&[0; 4], &b"crm.READ_ME_TO_RECOVER\0"[..]].concat();
     let outcome = ask(&["version = \"3.6.8\""], &[message(2002, &body)]);
     assert!(outcome.seen.iter().any(|seen| seen.kind == &RANSOM));
+}
+
+fn count(outcome: &Outcome, kind: &'static Kind) -> usize {
+    outcome.seen.iter().filter(|seen| seen.kind == kind).count()
+}
+
+#[test]
+fn whoever_ends_it_the_end_is_seen_once_and_an_open_login_with_it() {
+    let broken = message(9999, b"");
+    let http = b"GET / HTTP/1.0\r\n\r\n".to_vec();
+    for last in [broken, http, message(2013, &[9; 9]), Vec::new()] {
+        let outcome = ask(&[], &[msg(start()), last.clone()]);
+        assert_eq!((count(&outcome, &LOGIN), count(&outcome, &DISCONNECT)), (1, 1), "{last:?}");
+    }
+}
+
+#[test]
+fn silence_is_one_end_though_the_session_is_told_twice() {
+    use crate::replay::{Counting, peer};
+    use haldane_core::{Cx, Effects, Timeout};
+    let service = build(&Entry::stream::<Mongodb>(), &[]).unwrap().stream.unwrap();
+    let (peer, mut random, mut effects) = (peer(), Counting::default(), Effects::default());
+    let mut session = service.open(&peer);
+    let mut cx = Cx::new(&peer, std::time::SystemTime::UNIX_EPOCH, None, &mut random, &mut effects);
+    session.finished(&[], &mut cx);
+    session.timeout(Timeout::Idle, &mut cx);
+    assert_eq!(effects.seen.iter().filter(|seen| seen.kind == &DISCONNECT).count(), 1);
+}
+
+/// The names of the logins, with what was their password.
+fn offered(outcome: &Outcome) -> Vec<(String, Option<String>)> {
+    let logins = outcome.seen.iter().filter_map(|seen| seen.login.as_ref());
+    logins
+        .map(|login| {
+            let user = login.username.as_ref().map(ToString::to_string).unwrap_or_default();
+            (user, login.clear().map(ToString::to_string))
+        })
+        .collect()
+}
+
+#[test]
+fn credentials_that_come_along_with_any_hello_are_one_login() {
+    let along = |start: bson::Writer| one("hello").document("speculativeAuthenticate", start);
+    let sasl = || one("saslStart").text("mechanism", "PLAIN").binary("payload", b"\0eve\0s3cret");
+    let x509 = || one("authenticate").text("mechanism", "MONGODB-X509").text("user", "CN=eve");
+    let plain = vec![("eve".to_owned(), Some("s3cret".to_owned()))];
+    let subject = vec![("CN=eve".to_owned(), None)];
+    // Not the first hello, which is no event of its own.
+    let outcome = ask(&[], &[msg(one("hello")), msg(along(sasl()))]);
+    assert_eq!(offered(&outcome), plain);
+    // Drivers offer the same again.
+    assert_eq!(offered(&ask(&[], &[msg(along(sasl())), msg(sasl())])), plain);
+    assert_eq!(offered(&ask(&[], &[msg(along(x509())), msg(x509())])), subject);
+    // Twice in earnest is twice.
+    assert_eq!(offered(&ask(&[], &[msg(sasl()), msg(sasl())])).len(), 2);
+    // What cannot be answered has a name all the same.
+    let faulty = one("saslStart").text("mechanism", "SCRAM-SHA-256").binary("payload", b"n,,n=eve");
+    assert_eq!(offered(&ask(&[], &[msg(faulty)])), [("eve".to_owned(), None)]);
+}
+
+#[test]
+fn refusals_are_worded_as_the_release_words_them() {
+    let said = |version: &str, sent: Vec<u8>| {
+        let (_, document) = answered(&ask(&[&format!("version = \"{version}\"")], &[sent]));
+        match bson::find(&document, "errmsg") {
+            Some(bson::Value::Text(text)) => String::from_utf8_lossy(text).into_owned(),
+            _ => String::new(),
+        }
+    };
+    let list = || msg(one("listDatabases"));
+    assert_eq!(said("6.0.8", list()), "command listDatabases requires authentication");
+    assert_eq!(said("7.0.3", list()), "Command listDatabases requires authentication");
+    let elsewhere =
+        message(2013, &[&[0; 5], &one("listDatabases").text("$db", "shop").finish()[..]].concat());
+    assert_eq!(said("7.0.3", elsewhere), "listDatabases may only be run against the admin database.");
+    // Scanners ask in OP_QUERY, and learn the version of every release.
+    for version in ["4.4.6", "5.0.6", "7.0.16", "8.0.4"] {
+        let (_, document) =
+            answered(&ask(&[&format!("version = \"{version}\"")], &[query(one("buildInfo"))]));
+        assert_eq!(bson::find(&document, "version"), Some(bson::Value::Text(version.as_bytes())));
+    }
+    assert!(said("5.1.0", query(one("serverStatus"))).starts_with("Unsupported OP_QUERY command"));
+}
+
+#[test]
+fn no_signature_of_an_old_honeypot_matches() {
+    let outcome = ask(&[], &[query(one("isMaster"))]);
+    let (operation, document) = answered(&outcome);
+    assert_eq!(operation, 1, "OP_QUERY is answered in OP_REPLY");
+    let request = u32::from_le_bytes(outcome.reply[4..8].try_into().unwrap());
+    assert!(request != 9999 && request > 1);
+    assert!(int(&document, "connectionId") > 1);
+    assert!(matches!(bson::find(&document, "localTime"), Some(bson::Value::Other(9, _))));
+    assert_eq!(bson::find(&document, "version"), None);
+    for name in ["ping", "buildInfo"] {
+        assert_eq!(bson::find(&answered(&ask(&[], &[msg(one(name))])).1, "code"), None, "{name}");
+    }
+}
+
+#[test]
+fn documents_of_old_operations_are_kept_and_notes_in_them_named() {
+    let note = one("n").text("note", "send 0.1 BTC").finish();
+    let body = [&[0; 4][..], b"crm.x\0", &note].concat();
+    let outcome = ask(&["version = \"4.4.6\""], &[message(2002, &body)]);
+    let seen = outcome.seen.iter().find(|seen| seen.kind == &RANSOM).unwrap();
+    assert!(format!("{:?}", seen.fields["query"]).contains("0.1 BTC"));
+}
+
+#[test]
+fn a_first_message_that_answers_something_is_no_driver_and_a_later_one_may_be() {
+    let answering = [&msg(one("ping"))[..8], &[3, 0, 0, 0], &msg(one("ping"))[12..]].concat();
+    assert!(ask(&[], std::slice::from_ref(&answering)).reply.is_empty());
+    // As nmap does it: -1.
+    let scanner = [&msg(one("ping"))[..8], &[0xff; 4], &msg(one("ping"))[12..]].concat();
+    assert!(!ask(&[], &[scanner]).reply.is_empty());
+    assert!(ask(&[], &[msg(one("ping")), answering]).seen.iter().all(|seen| seen.kind != &ERROR));
 }

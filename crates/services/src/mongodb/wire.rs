@@ -56,6 +56,8 @@ pub enum Message {
         name: &'static str,
         /// Database and collection, with a dot between.
         collection: Vec<u8>,
+        /// Its documents as text, as far as they can be read.
+        more: Vec<u8>,
     },
     /// HTTP on the wrong port.
     Http,
@@ -70,8 +72,8 @@ impl Way {
     }
 }
 
-/// Reads one message.
-pub(super) fn message(input: &mut Input<'_>) -> Result<Message, Halt> {
+/// Reads one message. `first`: nothing came before it.
+pub(super) fn message(input: &mut Input<'_>, first: bool) -> Result<Message, Halt> {
     let length = input.array::<4>()?;
     if length == *b"GET " {
         input.take_rest();
@@ -80,6 +82,10 @@ pub(super) fn message(input: &mut Input<'_>) -> Result<Message, Halt> {
     let [request, response, operation] = [input.array::<4>()?, input.array()?, input.array()?];
     let head = [length, request, response, operation].concat();
     let length = u32::from_le_bytes(length);
+    // So a mongod that can do TLS tells its own protocol from a handshake (MongoDB source, `session_asio.h`).
+    if first && response != [0; 4] && response != [0xff; 4] {
+        return Ok(Message::Broken("not the first message of a driver", head));
+    }
     if !(16..=LONGEST).contains(&length) {
         return Ok(Message::Broken("message size out of bounds", head));
     }
@@ -106,7 +112,8 @@ fn body(operation: u32, input: &mut Input<'_>, way: Way) -> Result<Message, Halt
             bson::check(command)?;
             let database = name.split(|&byte| byte == b'.').next().unwrap_or_default().to_vec();
             if !name.ends_with(b".$cmd") {
-                return Ok(Message::Legacy { name: "query", collection: name.to_vec() });
+                let (collection, more) = (name.to_vec(), bson::shown(command));
+                return Ok(Message::Legacy { name: "query", collection, more });
             }
             // Drivers wrap a command to say how it is to be read.
             let inner = match bson::find(command, "$query").or_else(|| bson::find(command, "query")) {
@@ -138,11 +145,28 @@ fn body(operation: u32, input: &mut Input<'_>, way: Way) -> Result<Message, Halt
                     "killCursors" => Vec::new(),
                     _ => bson::text_to_nul(input)?.to_vec(),
                 };
-                Ok(Message::Legacy { name, collection })
+                if matches!(*name, "update" | "delete") {
+                    let _flags = input.u32_le()?;
+                }
+                let more =
+                    if matches!(*name, "getMore" | "killCursors") { Vec::new() } else { documents(input) };
+                Ok(Message::Legacy { name, collection, more })
             }
             None => Err(Halt::Malformed("operation that does not exist")),
         },
     }
+}
+
+/// What follows, as text. Nobody answers: what cannot be read ends it.
+fn documents(input: &mut Input<'_>) -> Vec<u8> {
+    let mut more = Vec::new();
+    while more.len() <= haldane_core::Untrusted::MAX
+        && let Ok(document) = bson::document(input)
+        && bson::check(document).is_ok()
+    {
+        more.extend_from_slice(&bson::shown(document));
+    }
+    more
 }
 
 fn msg(input: &mut Input<'_>, way: Way) -> Result<Message, Halt> {
@@ -165,7 +189,10 @@ fn msg(input: &mut Input<'_>, way: Way) -> Result<Message, Halt> {
                 while !sequence.is_empty() {
                     let document = bson::document(&mut sequence)?;
                     bson::check(document)?;
-                    more.extend_from_slice(&bson::shown(document));
+                    // No more is kept of a text than this.
+                    if more.len() <= haldane_core::Untrusted::MAX {
+                        more.extend_from_slice(&bson::shown(document));
+                    }
                 }
             }
             _ => return Err(Halt::Malformed("section that does not exist")),

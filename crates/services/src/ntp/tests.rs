@@ -64,6 +64,7 @@ fn monlist_is_recorded_in_both_forms_and_never_answered() {
 #[test]
 fn a_variable_that_is_asked_for_by_name_is_answered_as_configured() {
     let request = control(2, 0, b"version");
+    assert_eq!(ask(&[], &request).reply[12..], *b"version=\"ntpd 4.2.8p15\"\r\n\0\0\0");
     let answer = ask(&["version = \"ntpd 4.2.6p5\""], &request).reply;
     assert_eq!(answer[..8], [0x16, 0x82, 0, 7, 6, 0x15, 0, 0]);
     assert_eq!(answer[12..], *b"version=\"ntpd 4.2.6p5\"\r\n");

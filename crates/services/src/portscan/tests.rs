@@ -1,4 +1,5 @@
-//! The sensor as it is fed: packets built byte by byte, at chosen times.
+//! The sensor as it is fed: packets built byte by byte, at chosen times. All lines are here because all tests share
+//! the bench and the builders of packets.
 #![allow(clippy::arithmetic_side_effects, reason = "a test may panic")]
 
 use std::{collections::BTreeMap, time::Instant};
@@ -478,6 +479,20 @@ fn a_flood_of_forged_sources_is_bounded_and_buries_nobody() {
 }
 
 #[test]
+fn who_has_touched_more_is_remembered_when_many_others_come() {
+    let mut bench = Bench::new(&[]);
+    bench.syn(7, [21, 22, 23]);
+    for number in 0..30_000_u32 {
+        let [_, a, b, c] = number.to_be_bytes();
+        bench.wait(Duration::from_millis(10));
+        bench.packet(&from([10, a, b, c], 6, &tcp(40_000, 80, 2, 1024, &[])));
+    }
+    bench.syn(7, [24, 25]);
+    bench.wait(Duration::from_secs(3));
+    assert_eq!(text(bench.last(&SCAN), "tcp"), "21-25");
+}
+
+#[test]
 fn a_line_of_the_kernel_is_read_as_the_peer_does_and_odd_ones_do_no_harm() {
     let mut bench = Bench::new(&["packets = false", "logfile = \"/x\""]);
     bench.take(Arrival::Line(
@@ -504,7 +519,7 @@ fn a_line_of_the_kernel_is_read_as_the_peer_does_and_odd_ones_do_no_harm() {
             b"canaryfw: IN=eth0 SRC=2001:db8::7 DST=2001:db8::1 \xff\xfe=\xff PROTO=TCP SPT=1 DPT=2 A=B=C",
             &SYN,
         ),
-        (b"canaryfw: SRC=192.0.2.9 PROTO=ICMP DPT=99999 [SRC=192.0.2.8 SPT=7]", &SYN),
+        (b"canaryfw: SRC=192.0.2.9 PROTO=ICMP DPT=99999 [SRC=192.0.2.8 SPT=7 ]", &SYN),
     ];
     for (line, kind) in others {
         bench.seen.clear();

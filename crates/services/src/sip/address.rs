@@ -32,7 +32,16 @@ impl<'a> Via<'a> {
         let mut parts = rest.split(|byte| *byte == b';');
         let sender = parts.next()?.trim_ascii();
         let (host, port) = host_and_port(sender);
-        (!host.is_empty()).then_some(Self { transport, host, port, parameters: parameters(parts) })
+        let parameters = parameters(parts);
+        // A comment may follow a value, not a name.
+        let bare =
+            |(name, _): &Parameter<'_>| !name.iter().any(|byte| byte.is_ascii_whitespace() || *byte == b'(');
+        (!host.is_empty() && parameters.iter().all(bare)).then_some(Self {
+            transport,
+            host,
+            port,
+            parameters,
+        })
     }
 
     /// The value of that parameter.
@@ -77,7 +86,7 @@ pub struct Uri<'a> {
 impl<'a> Uri<'a> {
     /// Reads one. `None`: it is none, or of a scheme that SIP has no use for.
     pub fn read(text: &'a [u8]) -> Option<Self> {
-        let (scheme, rest) = cut(text, b':')?;
+        let (scheme, rest) = cut(text, b':').filter(|_| text.is_ascii())?;
         let other = Some(Self { scheme, host: b"", port: b"" });
         if scheme.eq_ignore_ascii_case(b"tel") || scheme.eq_ignore_ascii_case(b"urn") {
             return other.filter(|_| !rest.is_empty());
@@ -91,7 +100,8 @@ impl<'a> Uri<'a> {
             None => (&b"-"[..], rest),
         };
         let (host, port) = host_and_port(rest.split(|byte| *byte == b';').next()?);
-        (!user.is_empty() && !host.is_empty()).then_some(Self { scheme, host, port })
+        let uri = Self { scheme, host, port };
+        (!user.is_empty() && !host.is_empty() && uri.port().is_some()).then_some(uri)
     }
 
     /// The port, 5060 if none is named; `None` if it is no number.

@@ -17,7 +17,7 @@ use super::{
 pub const SERVER: &str = "Asterisk PBX 16.28.0~dfsg-0+deb11u4";
 
 /// Its realm where nothing else is configured (`default_realm`).
-const REALM: &str = "asterisk";
+pub const REALM: &str = "asterisk";
 
 /// Why PJSIP drops a message without a word.
 pub fn flaw(message: &Message) -> Option<&'static str> {
@@ -42,7 +42,7 @@ pub fn flaw(message: &Message) -> Option<&'static str> {
         First::Request { uri, .. } if Uri::read(uri).is_none() => return Some("unreadable URI"),
         _ => {}
     }
-    (message.length() == Some(None)).then_some("unreadable Content-Length")
+    message.broken.or_else(|| (message.length() == Some(None)).then_some("unreadable Content-Length"))
 }
 
 fn cseq(message: &Message) -> Option<(u32, &[u8])> {
@@ -64,14 +64,23 @@ pub fn answer(server: &Server, message: &Message, cx: &mut Cx<'_>) -> Option<Vec
         _ => {
             let (since, nonce, opaque) = (seconds(cx.now()), cx.random::<16>(), cx.random::<8>());
             let challenge = format!(
-                "WWW-Authenticate: Digest realm=\"{}\",nonce=\"{since}/{}\",opaque=\"{}\",algorithm=md5,qop=\"auth\"\r\n",
+                "WWW-Authenticate: Digest realm=\"{}\",nonce=\"{since}/{}\",opaque=\"{}\",algorithm={},qop=\"auth\"\r\n",
                 server.realm.as_deref().unwrap_or(REALM),
                 hex(&nonce),
                 hex(&opaque),
+                algorithm(&server.name),
             );
             write(server, message, "401 Unauthorized", &challenge, cx)
         }
     }
+}
+
+/// As PJSIP wrote it until the version that came with Asterisk 20, and since.
+fn algorithm(server: &str) -> &'static str {
+    let version = server.rsplit(['(', ' ']).next().unwrap_or_default();
+    let major =
+        version.split(|c: char| !c.is_ascii_digit()).next().and_then(|number| number.parse::<u32>().ok());
+    if major.is_some_and(|major| major >= 20) { "MD5" } else { "md5" }
 }
 
 fn write(server: &Server, message: &Message, status: &str, more: &str, cx: &Cx<'_>) -> Option<Vec<u8>> {

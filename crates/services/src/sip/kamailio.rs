@@ -50,7 +50,24 @@ pub fn flaw(message: &Message) -> Option<&'static str> {
     if cseq(message).1.is_empty() {
         return Some("unreadable CSeq");
     }
-    (message.length() == Some(None)).then_some("unreadable Content-Length")
+    message.broken.or_else(|| (message.length() == Some(None)).then_some(LENGTH))
+}
+
+/// The flaw behind which it goes on: the message has no end.
+const LENGTH: &str = "unreadable Content-Length";
+
+/// Whether it hangs up on a message with that [`flaw`], over TCP.
+pub fn hangs_up(message: &Message, flaw: &'static str) -> bool {
+    flaw != LENGTH && message.broken != Some(flaw)
+}
+
+/// Whether it goes on behind what is no message, but may be for a module that is not there: other versions, and HTTP.
+pub fn leaves_to_others(head: &[u8]) -> bool {
+    let lower = head.to_ascii_lowercase();
+    let mut lines = lower.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii_end);
+    let words: Vec<&[u8]> = lines.next().unwrap_or_default().split(|byte| *byte == b' ').collect();
+    let versioned = matches!(words.as_slice(), [_, _, version] if version.starts_with(b"sip/") || version.starts_with(b"http/1."));
+    versioned && lines.any(|line| line.starts_with(b"via:") || line.starts_with(b"content-length:"))
 }
 
 /// Number and method.
@@ -112,8 +129,12 @@ fn sane(message: &Message, method: &[u8], uri: &[u8]) -> Result<(), &'static str
     if named != method {
         return Err("CSeq method does not match request method");
     }
-    if number::<u32>(digits, 10).is_none() {
+    // Up to ten digits, whatever they come to.
+    if number::<u64>(digits, 10).is_none() {
         return Err("CSeq number is illegal");
+    }
+    if message.length().is_some() && !message.headed {
+        return Err("Content-Length Body Failure");
     }
     if message.length().flatten().is_some_and(|length| length != message.body.len()) {
         return Err("Content-Length mis-match");
@@ -262,5 +283,22 @@ mod tests {
         assert_eq!(checksum(&[b"", b"nm", b"50000"]), b"0000");
         assert_eq!(checksum(&[b"a", b"1", b"z9hG4bKq"]), b"427d");
         assert_eq!(checksum(&[b"1", b"a", b"50000"]), b"d89f");
+    }
+
+    #[test]
+    fn a_via_tells_the_source_where_it_does_not_know_itself() {
+        // Recorded, from 127.0.0.1.
+        let source = SocketAddr::from(([127, 0, 0, 1], 40_000));
+        for (sent, told) in [
+            ("127.0.0.1;branch=z;rport", "127.0.0.1;branch=z;rport=40000;received=127.0.0.1"),
+            ("127.0.0.1:5060;branch=z", "127.0.0.1:5060;branch=z;rport=40000"),
+            ("nm;branch=z", "nm;branch=z;rport=40000;received=127.0.0.1"),
+            ("nm;received=192.0.2.1;rport=7", "nm;received=192.0.2.1;rport=40000;received=127.0.0.1"),
+            ("nm;b, SIP/2.0/UDP c;rport", "nm;b, SIP/2.0/UDP c;rport;rport=40000;received=127.0.0.1"),
+        ] {
+            let message = Message::read(format!("A sip:b SIP/2.0\r\nVia: SIP/2.0/UDP {sent}\r\n").as_bytes());
+            let via = own_via(&message.unwrap().fields[0], source);
+            assert_eq!(String::from_utf8(via).unwrap(), format!("Via: SIP/2.0/UDP {told}\r\n"));
+        }
     }
 }

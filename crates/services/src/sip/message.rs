@@ -59,20 +59,27 @@ pub struct Message {
     pub fields: Vec<Field>,
     /// What follows.
     pub body: Vec<u8>,
+    /// An empty line stands before that.
+    pub headed: bool,
+    /// What is wrong with its fields: lines that are none, or too many.
+    pub broken: Option<&'static str>,
 }
 
 impl Message {
-    /// Reads the head of a message, up to its empty line if it has one; `Err` says what is wrong with it.
+    /// Reads the head of a message, up to its empty line if it has one; `Err` says why it is none. Lines that are no
+    /// fields are left out: what the others say is evidence all the same.
     pub fn read(head: &[u8]) -> Result<Self, &'static str> {
         let mut lines = lines(head).peekable();
         let first = first(lines.next().unwrap_or_default())?;
         let mut fields: Vec<Field> = Vec::new();
+        let (mut headed, mut broken) = (false, None);
         for line in lines {
             if text(line).is_empty() {
+                headed = true;
                 break;
             }
             if !line.ends_with(b"\n") {
-                return Err("a line does not end");
+                broken = Some("a line does not end");
             }
             let folded = line.starts_with(b" ") || line.starts_with(b"\t");
             let full = fields.len() >= FIELDS;
@@ -85,11 +92,14 @@ impl Message {
                     }
                     field.value.extend_from_slice(more);
                 }
-                _ if full => return Err("too many fields"),
-                _ => fields.push(field(line)?),
+                _ if full => broken = Some("too many fields"),
+                _ => match field(line) {
+                    Ok(field) => fields.push(field),
+                    Err(why) => broken = broken.or(Some(why)),
+                },
             }
         }
-        Ok(Self { first, fields, body: Vec::new() })
+        Ok(Self { first, fields, body: Vec::new(), headed, broken })
     }
 
     /// The first field of that (long, lower-case) name.
@@ -206,10 +216,14 @@ mod tests {
         ] {
             assert!(Message::read(text.as_bytes()).is_err(), "{text}");
         }
-        assert_eq!(Message::read(b"OPTIONS sip:a SIP/2.0\r\nnonsense\r\n"), Err("a line without a colon"));
-        assert_eq!(Message::read(b"OPTIONS sip:a SIP/2.0\r\nTo: x"), Err("a line does not end"));
+        let read = |text: &[u8]| {
+            Message::read(text).map(|message| (message.broken, message.fields.len(), message.headed))
+        };
+        let odd = b"OPTIONS sip:a SIP/2.0\r\nnonsense\r\nTo: x\r\n\r\n";
+        assert_eq!(read(odd), Ok((Some("a line without a colon"), 1, true)));
+        assert_eq!(read(b"OPTIONS sip:a SIP/2.0\r\nTo: x"), Ok((Some("a line does not end"), 1, false)));
         let many = [b"OPTIONS sip:a SIP/2.0\r\n".to_vec(), b"A: b\n".repeat(FIELDS + 1)].concat();
-        assert_eq!(Message::read(&many), Err("too many fields"));
+        assert_eq!(read(&many), Ok((Some("too many fields"), FIELDS, false)));
         assert_eq!(number::<u32>(b"+1", 9), None);
     }
 }

@@ -1,4 +1,4 @@
-//! SIP (RFC 3261) over UDP and TCP: a server that knows nobody, Asterisk with PJSIP or Kamailio.
+//! SIP (RFC 3261) over UDP and TCP: a server that knows nobody, Asterisk (with PJSIP or `chan_sip`) or Kamailio.
 //!
 //! Reports each request once, with its method, URI and fields; one that UDP brings again is the same. Digest
 //! credentials (RFC 3261, section 22.4; RFC 7616) are its login, with the line that hashcat and john crack. Challenges
@@ -8,10 +8,11 @@
 //! No answer to a datagram is more than twice as long as it; where it would be, the server's name is left out, and then
 //! the answer.
 //!
-//! Read [`message`] and [`address`] for the grammar, [`asterisk`] and [`kamailio`] for the answers.
+//! Read [`message`] and [`address`] for the grammar, [`asterisk`], [`chan_sip`] and [`kamailio`] for the answers.
 
 pub mod address;
 pub mod asterisk;
+pub mod chan_sip;
 pub mod evidence;
 pub mod kamailio;
 pub mod message;
@@ -44,6 +45,9 @@ pub static BROKEN: Kind =
 /// Answers have at most so many times the bytes of their datagrams: what the framework lets out.
 const GROWTH: usize = 2;
 
+/// A message over TCP with its body.
+const LARGEST: usize = 16 * 1024;
+
 /// The service.
 #[derive(Debug)]
 pub struct Sip {
@@ -64,24 +68,29 @@ pub struct Server {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Product {
     Asterisk,
+    ChanSip,
     Kamailio,
 }
 
 impl Server {
     fn configure(section: &mut Section<'_>) -> Self {
-        let about = "The server that is imitated: \"asterisk\" (with PJSIP) or \"kamailio\".";
-        let product = match section.choice("product", "asterisk", &["asterisk", "kamailio"], about) {
-            "kamailio" => Product::Kamailio,
-            _ => Product::Asterisk,
-        };
+        let about = "The server that is imitated: \"asterisk\" (with PJSIP), \"chan_sip\" (Asterisk with its older \
+                     driver) or \"kamailio\".";
+        let product =
+            match section.choice("product", "asterisk", &["asterisk", "chan_sip", "kamailio"], about) {
+                "chan_sip" => Product::ChanSip,
+                "kamailio" => Product::Kamailio,
+                _ => Product::Asterisk,
+            };
         let usual = match product {
             Product::Asterisk => asterisk::SERVER,
+            Product::ChanSip => chan_sip::SERVER,
             Product::Kamailio => kamailio::SERVER,
         };
         let name = section.optional(
             "server",
             "What it calls itself in the field Server, with its version. Left out: \"Asterisk PBX \
-             16.28.0~dfsg-0+deb11u4\" or \"kamailio (5.6.3 (x86_64/linux))\".",
+             16.28.0~dfsg-0+deb11u4\", \"Asterisk PBX 11.13.1~dfsg-2+deb8u5\" or \"kamailio (5.6.3 (x86_64/linux))\".",
         );
         let realm = section.optional(
             "realm",
@@ -99,7 +108,7 @@ impl Server {
 
     fn flaw(&self, message: &Message) -> Option<&'static str> {
         match self.product {
-            Product::Asterisk => asterisk::flaw(message),
+            Product::Asterisk | Product::ChanSip => asterisk::flaw(message),
             Product::Kamailio => kamailio::flaw(message),
         }
     }
@@ -107,6 +116,7 @@ impl Server {
     fn answer(&self, message: &Message, cx: &mut Cx<'_>) -> Option<Vec<u8>> {
         match self.product {
             Product::Asterisk => asterisk::answer(self, message, cx),
+            Product::ChanSip => chan_sip::answer(self, message, cx),
             Product::Kamailio => kamailio::answer(self, message, cx),
         }
     }
@@ -116,7 +126,7 @@ impl Protocol for Sip {
     const NAME: &'static str = "sip";
     const PORT: u16 = 5060;
     /// A message is at most as long as Kamailio's buffer (`tcp_rd_buf_size`, four times its 4096 bytes).
-    const LIMITS: Limits = Limits { frame: 16 * 1024, ..Limits::DEFAULT };
+    const LIMITS: Limits = Limits { frame: LARGEST, ..Limits::DEFAULT };
     const KINDS: &'static [&'static Kind] = &[&REQUEST, &RESPONSE, &KEEPALIVE, &BROKEN];
     const TRY: &'static str = "sipsak -v -s sip:100@{host}:{port}";
     type Session = Connection;
@@ -126,7 +136,7 @@ impl Protocol for Sip {
     }
 
     fn session(&self, _peer: &Peer) -> Connection {
-        Connection { server: Arc::clone(&self.server) }
+        Connection { server: Arc::clone(&self.server), deaf: false }
     }
 }
 
@@ -160,13 +170,18 @@ impl Datagrams for Sip {
     }
 }
 
-/// Acts on a message, and reports it if it is `new`; the answer, and whether the message is dropped for a flaw.
-fn handle(server: &Server, message: &Message, new: bool, cx: &mut Cx<'_>) -> (Option<Vec<u8>>, bool) {
+/// Acts on a message, and reports it if it is `new`; the answer, and the flaw for which the message is dropped.
+fn handle(
+    server: &Server,
+    message: &Message,
+    new: bool,
+    cx: &mut Cx<'_>,
+) -> (Option<Vec<u8>>, Option<&'static str>) {
     if matches!(message.first, First::Response { .. }) {
         if new {
             cx.report(evidence::response(message));
         }
-        return (None, false);
+        return (None, None);
     }
     let flaw = server.flaw(message);
     let peer = *cx.peer();
@@ -174,13 +189,15 @@ fn handle(server: &Server, message: &Message, new: bool, cx: &mut Cx<'_>) -> (Op
         cx.report(evidence::request(message, flaw, &peer, server.product == Product::Asterisk));
     }
     let answer = if flaw.is_none() { server.answer(message, cx) } else { None };
-    (answer, flaw.is_some())
+    (answer, flaw)
 }
 
 /// One connection.
 #[derive(Debug)]
 pub struct Connection {
     server: Arc<Server>,
+    /// A body that is too large is on its way.
+    deaf: bool,
 }
 
 /// What comes over a connection.
@@ -192,6 +209,10 @@ pub enum Arrived {
     Blank,
     /// A message.
     Whole(Box<Message>),
+    /// A message with a body that is too large to be waited for.
+    Endless(Box<Message>),
+    /// Some of that body.
+    Unheard,
     /// Something with an end that is none.
     Broken(Vec<u8>, &'static str),
 }
@@ -200,6 +221,11 @@ impl Session for Connection {
     type Message = Arrived;
 
     fn parse(&self, input: &mut Input<'_>) -> Result<Arrived, Halt> {
+        if self.deaf {
+            input.peek()?;
+            input.take_rest();
+            return Ok(Arrived::Unheard);
+        }
         let bytes = input.rest();
         let short = || Err(Halt::Need(bytes.len().saturating_add(1)));
         let (blank, arrived) = match bytes {
@@ -220,6 +246,10 @@ impl Session for Connection {
             Err(why) => return Ok(Arrived::Broken(input.take(end)?.to_vec(), why)),
         };
         let all = end.saturating_add(message.length().flatten().unwrap_or_default());
+        if all > LARGEST {
+            input.take(end)?;
+            return Ok(Arrived::Endless(Box::new(message)));
+        }
         let body = input.take(all)?.get(end..).unwrap_or_default().to_vec();
         Ok(Arrived::Whole(Box::new(Message { body, ..message })))
     }
@@ -228,32 +258,28 @@ impl Session for Connection {
         let kamailio = self.server.product == Product::Kamailio;
         match arrived {
             Arrived::Ping if kamailio => cx.reply(b"\r\n"),
-            Arrived::Ping | Arrived::Blank => {}
+            Arrived::Ping | Arrived::Blank | Arrived::Unheard => {}
+            Arrived::Endless(mut message) => {
+                message.broken = Some("Content-Length too large");
+                handle(&self.server, &message, true, cx);
+                self.deaf = true;
+            }
             Arrived::Whole(message) => {
                 let (answer, dropped) = handle(&self.server, &message, true, cx);
                 cx.reply(answer.unwrap_or_default());
-                // Kamailio hangs up on what lacks a field, and goes on behind a length that it cannot read.
-                if dropped && kamailio && message.length() != Some(None) {
+                if kamailio && dropped.is_some_and(|flaw| kamailio::hangs_up(&message, flaw)) {
                     return Flow::Close;
                 }
             }
             Arrived::Broken(bytes, why) => {
                 cx.report(evidence::broken(&bytes, why));
-                // HTTP that has a length is for a module that is not there.
-                if kamailio && !is_http(&bytes) {
+                if kamailio && !kamailio::leaves_to_others(&bytes) {
                     return Flow::Close;
                 }
             }
         }
         Flow::Continue
     }
-}
-
-fn is_http(head: &[u8]) -> bool {
-    let lower = head.to_ascii_lowercase();
-    let first = lower.split(|byte| *byte == b'\r').next().unwrap_or_default();
-    let has_length = lower.windows(17).any(|window| window == b"\ncontent-length: ");
-    has_length && (first.ends_with(b" http/1.0") || first.ends_with(b" http/1.1"))
 }
 
 /// The answer without the field that it needs least, as products give it where they are told to hide their version.

@@ -8,6 +8,7 @@ import random
 import struct
 
 from questions_sip import sip
+from questions_sip_both import sip_both
 from questions_snmp import snmp
 from questions_vnc import vnc, vnc_back_off
 
