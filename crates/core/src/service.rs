@@ -4,8 +4,7 @@ use std::{fmt::Debug, path::Path, sync::Arc, time::Duration};
 
 use crate::{
     Cx, Flow, Halt, Input, Kind, Limits, Peer, Section, Sensor, Session, Transport, Windows,
-    sensor::AnySensor,
-    session::AnySession,
+    sensor::AnySensor, session::AnySession,
 };
 
 /// What this machine pretends to be. Shared by all services, so that they agree.

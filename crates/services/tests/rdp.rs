@@ -103,7 +103,8 @@ fn wide(text: &str) -> Vec<u8> {
 
 /// An answer of version 2 to a challenge.
 fn authenticate(user: &str, domain: &str, proof: &[u8]) -> Vec<u8> {
-    let texts = [&[0; 24][..], proof, &wide(domain), &wide(user), &wide("LAPTOP"), &[]];
+    let lm: &[u8] = if user.is_empty() { &[0] } else { &[0; 24] };
+    let texts = [lm, proof, &wide(domain), &wide(user), &wide("LAPTOP"), &[]];
     let (mut head, mut payload) = (b"NTLMSSP\0\x03\0\0\0".to_vec(), Vec::new());
     for text in texts {
         let size = u16::try_from(text.len()).unwrap().to_le_bytes();
@@ -141,7 +142,7 @@ fn an_answer_under_network_level_authentication_is_a_login_and_refused() {
         // Version 6, then one token that is our challenge and nothing around it.
         assert_eq!(challenge[..1], [0x30]);
         let at = challenge.windows(8).position(|window| window == b"NTLMSSP\0").unwrap();
-        assert_eq!(challenge[at - 2], 4, "an octet string: {challenge:02x?}");
+        assert_eq!(challenge[at - 3], 4, "an octet string: {challenge:02x?}");
         let nonce: Vec<u8> = challenge[at + 24..at + 32].to_vec();
         assert_eq!(line.say(&ts_request(version, &authenticate("jürgen", "CORP", &PROOF))), refusal);
         assert!(line.ended);
@@ -158,10 +159,22 @@ fn an_answer_under_network_level_authentication_is_a_login_and_refused() {
     }
 }
 
+const NTLM: &[u8] = b"\x2b\x06\x01\x04\x01\x82\x37\x02\x02\x0a";
+const KERBEROS: &[u8] = b"\x2a\x86\x48\x86\xf7\x12\x01\x02\x02";
+
+/// NegTokenInit (RFC 4178, section 4.2.1) in what GSS-API puts around it.
+fn spnego(mechanisms: &[&[u8]], token: Option<&[u8]>) -> Vec<u8> {
+    let list: Vec<Vec<u8>> = mechanisms.iter().map(|name| ber::wrap(ber::OBJECT, name)).collect();
+    let mut parts = vec![ber::wrap(0xa0, &ber::wrap_all(ber::SEQUENCE, &list))];
+    parts.extend(token.map(|token| ber::wrap(0xa2, &ber::wrap(ber::OCTETS, token))));
+    let init = ber::wrap(0xa0, &ber::wrap_all(ber::SEQUENCE, &parts));
+    ber::wrap(0x60, &[b"\x06\x06\x2b\x06\x01\x05\x05\x02".to_vec(), init].concat())
+}
+
 #[test]
 fn spnego_is_answered_with_spnego() {
     let mut line = Line::new("\"nla\"", Some(0x0b));
-    let ntlm = ber::wrap(0x60, &[b"\x06\x06\x2b\x06\x01\x05\x05\x02".to_vec(), negotiate()].concat());
+    let ntlm = spnego(&[NTLM], Some(&negotiate()));
     let answer = line.say(&ts_request(6, &ntlm));
     let at = answer.windows(8).position(|window| window == b"NTLMSSP\0").unwrap();
     let before = &answer[..at];
@@ -170,12 +183,21 @@ fn spnego_is_answered_with_spnego() {
     assert!(before.windows(5).any(|window| window == b"\x82\x37\x02\x02\x0a"));
     // A client that begins with Kerberos is asked for NTLM, and goes on with it.
     let mut line = Line::new("\"nla\"", Some(0x0b));
-    let kerberos = ber::wrap(0x60, b"\x06\x06\x2b\x06\x01\x05\x05\x02\xa0\x02\x30\x00");
+    let kerberos = spnego(&[KERBEROS, NTLM], Some(b"nonsense"));
     let answer = line.say(&ts_request(6, &kerberos));
     assert!(answer.windows(5).any(|window| window == b"\x82\x37\x02\x02\x0a") && !line.ended);
     line.say(&ts_request(6, &negotiate()));
     line.say(&ts_request(6, &authenticate("eve", "", &PROOF)));
     assert_eq!(line.seen.len(), 1);
+}
+
+#[test]
+fn a_client_that_takes_our_names_and_leaves_is_known() {
+    let mut line = Line::new("\"nla\"", Some(0x0b));
+    line.say(&ts_request(0x60, &negotiate()));
+    assert_eq!(line.seen, []);
+    line.act(|session, _, cx| session.finished(&[], cx));
+    assert_eq!(line.shown(), ["rdp.challenge client_version=\"10.0.17763\""]);
 }
 
 #[test]

@@ -287,7 +287,10 @@ fn tls(section: &mut Section<'_>, entry: &Entry, host: &Host) -> Option<TlsSetti
         "domain_name",
         "The common name of a certificate that is made. Left out: the name of this machine.",
     );
-    let domain_name = name.unwrap_or_else(|| host.name.clone());
+    let domain_name = name.unwrap_or_else(|| match entry.stack {
+        TlsStack::OpenSsl => host.name.clone(),
+        TlsStack::Schannel => host.windows.dns_name.clone(),
+    });
     let used = from_start || entry.tls == TlsUse::OnRequest;
     used.then_some(TlsSettings { from_start, stack: entry.stack, certificate, key, domain_name })
 }

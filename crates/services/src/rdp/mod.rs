@@ -1,4 +1,4 @@
-//! Remote Desktop as Windows Server 2019 speaks it, up to the point where a user would be logged on.
+//! Remote Desktop as the configured Windows speaks it (Server 2019 unless told otherwise), up to the point where a user would be logged on.
 //!
 //! Reports, once for each thing that a client reveals:
 //!
@@ -10,6 +10,7 @@
 //!   server whose licences have run out, which tells nobody that the password was not looked at;
 //! - `rdp.client`: computer's name, build, keyboard layout, size of the desktop and virtual channels;
 //! - `rdp.session`: a desktop asked for without any credentials;
+//! - `rdp.challenge`: our NTLM challenge taken and not answered, as scanners do that want our names;
 //! - `rdp.exploit`: a virtual channel named MS_T120, which nobody has but exploits of BlueKeep (CVE-2019-0708).
 //!
 //! Protocol: MS-RDPBCGR for all but network level authentication, which is MS-CSSP.
@@ -17,7 +18,6 @@
 pub mod credssp;
 pub mod info;
 pub mod mcs;
-pub mod nla;
 pub mod persona;
 pub mod rdstls;
 pub mod security;
@@ -44,6 +44,9 @@ pub static EXPLOIT: Kind = Kind::new(32002, "rdp.exploit", Class::Exploit, Sever
 /// A desktop asked for without credentials: fields as of a login.
 pub static SESSION: Kind =
     Kind::new(32003, "rdp.session", Class::Access, Severity::Medium, "RDP logon screen asked for");
+/// Our NTLM challenge was taken, with all our names, and not answered: fields `workstation`, `domain`, `client_version`.
+pub static CHALLENGE: Kind =
+    Kind::new(32004, "rdp.challenge", Class::Probe, Severity::Low, "RDP host names asked for");
 
 /// The service.
 #[derive(Debug)]
@@ -61,7 +64,7 @@ impl Protocol for Rdp {
         bytes_out: 1024 * 1024,
         ..Limits::DEFAULT
     };
-    const KINDS: &'static [&'static Kind] = &[&CONNECT, &LOGIN, &CLIENT, &EXPLOIT, &SESSION];
+    const KINDS: &'static [&'static Kind] = &[&CONNECT, &LOGIN, &CLIENT, &EXPLOIT, &SESSION, &CHALLENGE];
     const TLS: TlsUse = TlsUse::OnRequest;
     const STACK: TlsStack = TlsStack::Schannel;
     const TRY: &'static str = "xfreerdp /v:{host}:{port} /u:administrator /p:secret /cert:ignore";
@@ -85,7 +88,7 @@ impl Protocol for Rdp {
             section.invalid("security", format!("expected a key for \"rdp\": {why}"));
             None
         });
-        Self { persona: Arc::new(Persona { name: host.name.clone(), nla, tls, rdp: key }) }
+        Self { persona: Arc::new(Persona { host: host.windows.clone(), nla, tls, rdp: key }) }
     }
 
     fn session(&self, _peer: &Peer) -> Connection {

@@ -2,15 +2,18 @@
 
 use std::sync::Arc;
 
-use haldane_core::{Cx, Flow, Halt, Input, Login, Secret, Session, Sighting, Untrusted};
-use haldane_wire::ber;
+use haldane_core::{Cx, Flow, Halt, Input, Login, Secret, Session, Sighting, Timeout, Untrusted};
+use haldane_wire::{
+    ber,
+    ntlm::{Identity, Negotiate},
+    spnego::{Conversation, Step},
+};
 
 use super::{
-    CLIENT, CONNECT, EXPLOIT, LOGIN, SESSION, credssp,
+    CHALLENGE, CLIENT, CONNECT, EXPLOIT, LOGIN, SESSION, credssp,
     info::Info,
     mcs::{self, Client, Packet},
-    nla::{self, Token},
-    persona::{Persona, RDP_VERSION},
+    persona::Persona,
     rdstls,
     security::{self, RANDOM},
     x224::{self, Confirm, Request},
@@ -44,8 +47,10 @@ pub struct Connection {
 struct Talk {
     /// What it offered for security.
     offered: u32,
-    /// Our NTLM challenge, once sent.
-    nonce: Option<[u8; 8]>,
+    /// Network level authentication.
+    login: Conversation,
+    /// What the client said of itself when it took our challenge; told if no answer follows.
+    first: Option<Negotiate>,
     /// Whether the settings were exchanged, which happens once.
     connected: bool,
     client: Client,
@@ -96,6 +101,19 @@ impl Session for Connection {
             Message::Mcs(packet) => self.mcs(packet, cx),
             Message::Rdstls(request) => redirected(request, cx),
         }
+    }
+
+    fn timeout(&mut self, _what: Timeout, cx: &mut Cx<'_>) {
+        self.left(cx);
+    }
+
+    fn malformed(&mut self, _why: &'static str, cx: &mut Cx<'_>) -> Flow {
+        self.left(cx);
+        Flow::Close
+    }
+
+    fn finished(&mut self, _left: &[u8], cx: &mut Cx<'_>) {
+        self.left(cx);
     }
 
     fn secured(&mut self, cx: &mut Cx<'_>) {
@@ -152,31 +170,35 @@ impl Connection {
 
     fn credssp(&mut self, request: &credssp::Request, cx: &mut Cx<'_>) -> Flow {
         let Some(talk) = &mut self.talk else { return Flow::Close };
-        match request.token.as_deref().map_or(Token::Other, nla::read) {
-            Token::Negotiate(wrapped) => {
-                let nonce = *talk.nonce.get_or_insert_with(|| cx.random());
-                cx.reply(credssp::challenge(&nla::challenge(&nonce, &self.persona.name, wrapped)));
+        let token = request.token.as_deref().unwrap_or_default();
+        match talk.login.take(token, &self.persona.host, cx) {
+            Step::Reply { token, first } => {
+                talk.first = first.or(talk.first.take());
+                cx.reply(credssp::challenge(&token));
                 Flow::Continue
             }
-            Token::Mechanisms => {
-                cx.reply(credssp::challenge(&nla::choose()));
-                Flow::Continue
-            }
-            Token::Answer(answer) => {
-                let mut seen = Sighting::of(if answer.user.is_empty() { &SESSION } else { &LOGIN })
-                    .login(nla::login(&answer, talk.nonce.as_ref()))
-                    .with("security", "nla")
-                    .with("credssp", request.version);
-                if !answer.workstation.is_empty() {
-                    seen = seen.with("workstation", answer.workstation);
-                }
-                cx.report(seen);
+            Step::Done(attempt) => {
+                talk.first = None;
+                let anonymous = attempt.identity() == Identity::Anonymous;
+                let seen = Sighting::of(if anonymous { &SESSION } else { &LOGIN });
+                let seen = attempt.facts(seen.with("security", "nla").with("credssp", request.version));
+                cx.report(seen.login(attempt.login));
                 if request.takes_errors() {
                     cx.reply(credssp::failure(credssp::LOGON_FAILURE));
                 }
                 Flow::Close
             }
-            Token::Other => Flow::Close,
+            Step::Unknown => {
+                self.left(cx);
+                Flow::Close
+            }
+        }
+    }
+
+    /// The client is gone with our challenge, and our names.
+    fn left(&mut self, cx: &mut Cx<'_>) {
+        if let Some(first) = self.talk.as_mut().and_then(|talk| talk.first.take()) {
+            cx.report(first.facts(Sighting::of(&CHALLENGE)));
         }
     }
 
@@ -222,7 +244,8 @@ impl Connection {
             }
             _ => return Flow::Close,
         }
-        let server = mcs::Server { version: RDP_VERSION, requested: talk.offered, security: &security };
+        let server =
+            mcs::Server { version: self.persona.rdp_version(), requested: talk.offered, security: &security };
         cx.reply(x224::data(&mcs::response(&server, &talk.client)));
         Flow::Continue
     }
