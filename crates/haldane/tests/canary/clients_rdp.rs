@@ -1,14 +1,21 @@
 //! Remote Desktop, with a viewer, with what people try passwords with, and with nmap's scripts.
 
-use std::{fs, process::Command};
+use std::{
+    fs,
+    io::{Read, Write},
+    process::Command,
+};
 
-use crate::fixture::{Canary, client, file, free_port, installed};
+use crate::fixture::{Canary, client, connect, file, free_port, installed};
 use serde_json::Value;
 
 fn canary(security: &str) -> (Canary, String) {
     let port = free_port();
-    let settings =
-        format!("[host]\nname = \"files01\"\n[service.rdp]\nport = {port}\nsecurity = [{security}]\n");
+    let settings = format!(
+        "[host]\nname = \"files01\"\ndomain = \"corp.example.com\"\n\
+         [service.rdp]\nport = {port}\nsecurity = [{security}]\n\
+         honeycreds = [{{ username = \"jdoe\", password = \"hünter2\" }}]\n"
+    );
     (Canary::start(&settings), port.to_string())
 }
 
@@ -39,6 +46,8 @@ fn a_viewer_leaves_its_answer_and_gets_the_real_failure() {
     assert!(line.starts_with("jdoe::CORP:") && line.split(':').count() == 6, "{line}");
     assert_eq!(login["tls"]["version"], "TLSv1.2");
     assert_eq!(logins(&canary).len(), 1);
+    // The password that was typed gives this very answer.
+    assert_eq!((&login["honeycred"], &login["severity"]), (&true.into(), &"critical".into()), "{login}");
     let connect = canary.event("first packet", |event| event["kind"] == "rdp.connect");
     assert_eq!((&connect["logtype"], &connect["fields"]["username"]), (&14001.into(), &"jdoe".into()));
 }
@@ -117,12 +126,17 @@ fn nmap_names_the_server_and_its_scripts_read_our_names() {
         let scripts = "rdp-ntlm-info,rdp-enum-encryption,ssl-cert";
         let said = client("nmap", &["-Pn", "-n", "-sV", "--script", scripts, "-p", &port, "127.0.0.1"]);
         assert!(logins(&canary).is_empty());
+        canary.event("names asked for", |event| event["kind"] == "rdp.challenge");
         said
     };
     let said = scan("\"nla\"");
     for part in [
         "ms-wbt-server Microsoft Terminal Services",
+        "Target_Name: CORP",
+        "NetBIOS_Domain_Name: CORP",
         "NetBIOS_Computer_Name: FILES01",
+        "DNS_Domain_Name: corp.example.com",
+        "DNS_Computer_Name: files01.corp.example.com",
         "Product_Version: 10.0.17763",
         "CredSSP (NLA): SUCCESS\n",
         "CredSSP with Early User Auth: SUCCESS\n",
@@ -144,4 +158,19 @@ fn nmap_names_the_server_and_its_scripts_read_our_names() {
     ] {
         assert!(said.contains(part), "{part}: {said}");
     }
+}
+
+/// What no Windows does, and a decoy without TLS must: answer in clear behind the choice of TLS.
+#[test]
+fn whoever_talks_on_in_clear_hears_nothing() {
+    let (canary, port) = canary("\"nla\"");
+    let mut stream = connect(port.parse().unwrap());
+    stream.write_all(b"\x03\0\0\x13\x0e\xe0\0\0\0\0\0\x01\0\x08\0\x03\0\0\0").unwrap();
+    let mut confirm = [0; 19];
+    stream.read_exact(&mut confirm).unwrap();
+    stream.write_all(b"\x03\0\0\x07\x02\xf0\x80 no TLS").unwrap();
+    let mut said = Vec::new();
+    stream.read_to_end(&mut said).ok();
+    assert!(!said.starts_with(b"\x03\0") && !said.starts_with(b"\0\x01"), "{said:02x?}");
+    canary.event("what came instead of TLS", |event| event["kind"] == "tls.failed");
 }
