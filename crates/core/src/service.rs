@@ -41,6 +41,8 @@ pub enum TlsUse {
     Never,
     /// When the session returns [`crate::Flow::StartTls`].
     OnRequest,
+    /// When the session asks for it, or from the first byte where the client begins with it.
+    Either,
     /// From the first byte.
     Always,
 }

@@ -201,6 +201,26 @@ fn a_client_that_takes_our_names_and_leaves_is_known() {
 }
 
 #[test]
+fn what_cannot_be_answered_is_kept() {
+    let handshakes = |line: &Line| {
+        let kept = line.seen.iter().filter(|seen| seen.kind.name == "rdp.handshake");
+        kept.map(|seen| seen.fields["why"].clone()).collect::<Vec<_>>()
+    };
+    for (security, offers, said, why) in [
+        ("\"nla\"", 3, ts_request(6, b"nonsense"), "neither NTLM nor Kerberos"),
+        ("\"tls\"", 1, send(b"\0\x02\0\0hello"), "data out of order"),
+        ("\"tls\"", 1, send(b"\x40\0\0\0hello"), "no client information"),
+        ("\"tls\"", 1, send(b"\x40"), "data without a header"),
+        ("\"rdp\"", 0, send(b"\x01\0\0\0\0\0\0\0hello"), "not encrypted with our key"),
+        ("\"rdp\"", 0, send(b"\x48\0\0\0\0\0\0\0hello"), "no client information"),
+    ] {
+        let mut line = Line::new(security, Some(offers));
+        line.say(&said);
+        assert_eq!((handshakes(&line), line.ended), (vec![why.into()], true));
+    }
+}
+
+#[test]
 fn nobody_is_not_a_login() {
     let mut line = Line::new("\"nla\"", Some(3));
     line.say(&ts_request(6, &negotiate()));

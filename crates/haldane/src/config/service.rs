@@ -291,7 +291,7 @@ fn tls(section: &mut Section<'_>, entry: &Entry, host: &Host) -> Option<TlsSetti
         TlsStack::OpenSsl => host.name.clone(),
         TlsStack::Schannel => host.windows.dns_name.clone(),
     });
-    let used = from_start || entry.tls == TlsUse::OnRequest;
+    let used = from_start || matches!(entry.tls, TlsUse::OnRequest | TlsUse::Either);
     used.then_some(TlsSettings { from_start, stack: entry.stack, certificate, key, domain_name })
 }
 

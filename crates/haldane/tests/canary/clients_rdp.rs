@@ -174,3 +174,18 @@ fn whoever_talks_on_in_clear_hears_nothing() {
     assert!(!said.starts_with(b"\x03\0") && !said.starts_with(b"\0\x01"), "{said:02x?}");
     canary.event("what came instead of TLS", |event| event["kind"] == "tls.failed");
 }
+
+/// Scanners for certificates do not speak RDP first, and a Windows does not mind.
+#[test]
+fn whoever_begins_with_tls_sees_the_certificate() {
+    if !installed("openssl") {
+        return;
+    }
+    let (canary, port) = canary("\"nla\"");
+    let server = format!("127.0.0.1:{port}");
+    let said = client("openssl", &["s_client", "-connect", &server, "-no_ign_eof"]);
+    for part in ["subject=CN = files01.corp.example.com", "issuer=CN = files01.corp.example.com", "TLSv1.2"] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+    canary.event("TLS", |event| event["service"] == "rdp" && event["tls"]["version"] == "TLSv1.2");
+}

@@ -11,6 +11,7 @@
 //! - `rdp.client`: computer's name, build, keyboard layout, size of the desktop and virtual channels;
 //! - `rdp.session`: a desktop asked for without any credentials;
 //! - `rdp.challenge`: our NTLM challenge taken and not answered, as scanners do that want our names;
+//! - `rdp.handshake`: what came instead of what is due;
 //! - `rdp.exploit`: a virtual channel named MS_T120, which nobody has but exploits of BlueKeep (CVE-2019-0708).
 //!
 //! Protocol: MS-RDPBCGR for all but network level authentication, which is MS-CSSP.
@@ -47,6 +48,9 @@ pub static SESSION: Kind =
 /// Our NTLM challenge was taken, with all our names, and not answered: fields `workstation`, `domain`, `client_version`.
 pub static CHALLENGE: Kind =
     Kind::new(32004, "rdp.challenge", Class::Probe, Severity::Low, "RDP host names asked for");
+/// What came instead of what is due: field `why`, and `excerpt` in its bytes.
+pub static HANDSHAKE: Kind =
+    Kind::new(32005, "rdp.handshake", Class::Probe, Severity::Low, "RDP handshake broken");
 
 /// The service.
 #[derive(Debug)]
@@ -64,8 +68,10 @@ impl Protocol for Rdp {
         bytes_out: 1024 * 1024,
         ..Limits::DEFAULT
     };
-    const KINDS: &'static [&'static Kind] = &[&CONNECT, &LOGIN, &CLIENT, &EXPLOIT, &SESSION, &CHALLENGE];
-    const TLS: TlsUse = TlsUse::OnRequest;
+    const KINDS: &'static [&'static Kind] =
+        &[&CONNECT, &LOGIN, &CLIENT, &EXPLOIT, &SESSION, &CHALLENGE, &HANDSHAKE];
+    // Scanners that begin with TLS see the certificate; so do clients of the direct approach (MS-RDPBCGR, section 5.4.2.2).
+    const TLS: TlsUse = TlsUse::Either;
     const STACK: TlsStack = TlsStack::Schannel;
     const TRY: &'static str = "xfreerdp /v:{host}:{port} /u:administrator /p:secret /cert:ignore";
     type Session = Connection;

@@ -10,7 +10,7 @@ use haldane_wire::{
 };
 
 use super::{
-    CHALLENGE, CLIENT, CONNECT, EXPLOIT, LOGIN, SESSION, credssp,
+    CHALLENGE, CLIENT, CONNECT, EXPLOIT, HANDSHAKE, LOGIN, SESSION, credssp,
     info::Info,
     mcs::{self, Client, Packet},
     persona::Persona,
@@ -78,6 +78,10 @@ impl Session for Connection {
 
     fn parse(&self, input: &mut Input<'_>) -> Result<Message, Halt> {
         let Some(chosen) = self.chosen else {
+            // In TLS from the first byte on, network level authentication may come first.
+            if input.peek()? == ber::SEQUENCE {
+                return credssp::Request::parse(input).map(Message::Credssp);
+            }
             let packet = x224::tpkt(input)?;
             let request = Request::read(packet).ok_or(Halt::Malformed("no connection request"))?;
             return Ok(Message::Request(request));
@@ -169,8 +173,11 @@ impl Connection {
     }
 
     fn credssp(&mut self, request: &credssp::Request, cx: &mut Cx<'_>) -> Flow {
-        let Some(talk) = &mut self.talk else { return Flow::Close };
         let token = request.token.as_deref().unwrap_or_default();
+        if cx.tls().is_none() && self.chosen.is_none() {
+            return odd("authentication outside TLS", token, cx);
+        }
+        let talk = self.talk.get_or_insert_default();
         match talk.login.take(token, &self.persona.host, cx) {
             Step::Reply { token, first } => {
                 talk.first = first.or(talk.first.take());
@@ -190,7 +197,7 @@ impl Connection {
             }
             Step::Unknown => {
                 self.left(cx);
-                Flow::Close
+                odd("neither NTLM nor Kerberos", token, cx)
             }
         }
     }
@@ -252,14 +259,19 @@ impl Connection {
 
     fn data(&mut self, content: &[u8], cx: &mut Cx<'_>) -> Flow {
         let Some(talk) = &mut self.talk else { return Flow::Close };
-        let Some(([a, b, _, _], content)) = content.split_first_chunk() else { return Flow::Close };
+        let Some(([a, b, _, _], content)) = content.split_first_chunk() else {
+            return odd("data without a header", content, cx);
+        };
         let flags = u16::from_le_bytes([*a, *b]);
         if flags & EXCHANGE != 0 {
             talk.random = self.persona.rdp.as_ref().and_then(|key| key.open(content));
-            return if talk.random.is_some() { Flow::Continue } else { Flow::Close };
+            return match talk.random {
+                Some(_) => Flow::Continue,
+                None => odd("not encrypted with our key", content, cx),
+            };
         }
         if flags & INFO == 0 {
-            return Flow::Close;
+            return odd("data out of order", content, cx);
         }
         let opened = match (flags & ENCRYPTED, talk.method, talk.random) {
             (0, ..) => Some(content.to_vec()),
@@ -268,7 +280,9 @@ impl Connection {
             }
             _ => None,
         };
-        let Some(info) = opened.and_then(|info| Info::read(&info).ok()) else { return Flow::Close };
+        let Some(info) = opened.and_then(|info| Info::read(&info).ok()) else {
+            return odd("no client information", content, cx);
+        };
         cx.report(asked(&info, talk));
         cx.reply(x224::data(&mcs::indication(&NO_LICENCE)));
         cx.reply(x224::data(&mcs::ULTIMATUM));
@@ -324,6 +338,13 @@ fn asked(info: &Info, talk: &Talk) -> Sighting {
         }
     }
     seen
+}
+
+/// What cannot be answered, and ends the connection.
+fn odd(why: &'static str, sent: &[u8], cx: &mut Cx<'_>) -> Flow {
+    let excerpt = sent.get(..256).unwrap_or(sent);
+    cx.report(Sighting::of(&HANDSHAKE).with("why", why).with("excerpt", excerpt));
+    Flow::Close
 }
 
 fn redirected(request: rdstls::Request, cx: &mut Cx<'_>) -> Flow {
