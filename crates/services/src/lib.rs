@@ -22,6 +22,7 @@ pub mod tcpbanner;
 pub mod telnet;
 pub mod tftp;
 pub mod vnc;
+pub mod winrm;
 
 use haldane_core::{Entry, Transport};
 
@@ -46,6 +47,7 @@ pub static ALL: &[Entry] = &[
     Entry::datagrams::<tftp::Tftp>(),
     Entry::stream::<vnc::Vnc>(),
     Entry::stream::<rdp::Rdp>(),
+    Entry::stream::<winrm::Winrm>(),
     Entry::sensor::<llmnr::Llmnr>(),
     Entry::sensor::<smb::Smb>(),
 ];
