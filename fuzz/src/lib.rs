@@ -28,7 +28,7 @@ use haldane_core::{
 };
 use haldane_services::{
     ALL,
-    replay::{self, build, datagram, talk},
+    replay::{self, build, datagram, talk_on},
 };
 use haldane_sinks::encode;
 use haldane_wire::spnego::{Conversation, Step};
@@ -48,10 +48,10 @@ pub fn sessions(input: &[u8]) {
     let service = || build(entry, &[]).unwrap_or_else(|problems| panic!("{}: {problems:?}", entry.name));
     let (one, other) = (service(), service());
     if let (Some(one), Some(other)) = (&one.stream, &other.stream) {
-        let whole = talk(one.as_ref(), &[said], finish);
+        let whole = talk_on(one.as_ref(), &[said], finish);
         assert_eq!(whole.broken, Vec::<String>::new(), "{}", entry.name);
         let pieces: Vec<&[u8]> = said.chunks(size).collect();
-        let cut = talk(other.as_ref(), &pieces, finish);
+        let cut = talk_on(other.as_ref(), &pieces, finish);
         assert_eq!(cut.broken, Vec::<String>::new(), "{}", entry.name);
         if entry.framed {
             assert_eq!(whole, cut, "{}", entry.name);

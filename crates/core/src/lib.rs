@@ -26,7 +26,7 @@ pub use limits::{Keepalive, Limits};
 pub use peer::{Peer, Transport};
 pub use section::{Problem, Section, Table};
 pub use sensor::{Arrival, Datagram, Destination, Feed, Network, Packet, Sensor, Watch, Watched};
-pub use service::{Datagrams, Entry, Exchange, Host, Keep, Protocol, TlsUse};
+pub use service::{Datagrams, Entry, Exchange, Host, Keep, Protocol, TlsStack, TlsUse};
 pub use session::{Cx, Effects, Flow, Session, Timeout};
 pub use text::{Fields, Untrusted, Value};
 pub use windows::Windows;

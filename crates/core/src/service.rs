@@ -41,8 +41,20 @@ pub enum TlsUse {
     Never,
     /// When the session returns [`crate::Flow::StartTls`].
     OnRequest,
+    /// When the session asks for it, or from the first byte where the client begins with it.
+    Either,
     /// From the first byte.
     Always,
+}
+
+/// Whose TLS is imitated: which versions and ciphers, in which order, and how a certificate looks that the machine has
+/// made for itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TlsStack {
+    /// That of servers on Linux: OpenSSL, and a certificate as Debian's ssl-cert makes it.
+    OpenSsl,
+    /// That of Windows Server 2019: Schannel, and a certificate as its remote desktop makes it.
+    Schannel,
 }
 
 /// A protocol spoken over a byte stream. Implement this, add one line to the registry.
@@ -57,6 +69,8 @@ pub trait Protocol: Sized + Send + Sync + 'static {
     const KINDS: &'static [&'static Kind];
     /// How it uses TLS.
     const TLS: TlsUse = TlsUse::Never;
+    /// Whose TLS that is.
+    const STACK: TlsStack = TlsStack::OpenSsl;
     /// A command that shows it at work, with `{host}` and `{port}`; empty if there is none.
     const TRY: &'static str = "";
     /// Whether its messages have bounds of their own. Where not (a raw port), what arrives together is one
@@ -170,6 +184,8 @@ pub struct Entry {
     pub kinds: &'static [&'static Kind],
     /// See [`Protocol::TLS`].
     pub tls: TlsUse,
+    /// See [`Protocol::STACK`].
+    pub stack: TlsStack,
     /// See [`Protocol::TRY`].
     pub hint: &'static str,
     /// Turns its section into a running service.
@@ -219,6 +235,7 @@ impl Entry {
             port: P::PORT,
             kinds: P::KINDS,
             tls: P::TLS,
+            stack: P::STACK,
             hint: P::TRY,
             build,
             stream: true,
@@ -241,6 +258,7 @@ impl Entry {
             port: D::PORT,
             kinds: D::KINDS,
             tls: TlsUse::Never,
+            stack: TlsStack::OpenSsl,
             hint: D::TRY,
             build,
             stream: false,
@@ -263,6 +281,7 @@ impl Entry {
             port: 0,
             kinds: S::KINDS,
             tls: TlsUse::Never,
+            stack: TlsStack::OpenSsl,
             hint: S::TRY,
             build,
             stream: false,
@@ -291,6 +310,7 @@ impl Entry {
             port: <P as Protocol>::PORT,
             kinds: <P as Protocol>::KINDS,
             tls: P::TLS,
+            stack: P::STACK,
             hint: <P as Protocol>::TRY,
             build,
             stream: true,

@@ -34,6 +34,9 @@ pub trait Session: Send + 'static {
     /// Acts on one message.
     fn handle(&mut self, message: Self::Message, cx: &mut Cx<'_>) -> Flow;
 
+    /// TLS was agreed on after [`Flow::StartTls`]. Protocols that speak first then speak here.
+    fn secured(&mut self, _cx: &mut Cx<'_>) {}
+
     /// What was answered has been sent: queues the next piece of an answer that is too large to be held whole. Asked
     /// again until no reply is queued, before the next message is handled and before the framework hangs up.
     fn more(&mut self, _cx: &mut Cx<'_>) {}
@@ -182,6 +185,8 @@ pub trait AnySession: Send {
     fn turns_away(&self) -> bool;
     /// Parses and handles one message, or leaves everything as it was.
     fn step(&mut self, input: &mut Input<'_>, cx: &mut Cx<'_>) -> Result<Flow, Halt>;
+    /// See [`Session::secured`].
+    fn secured(&mut self, cx: &mut Cx<'_>);
     /// See [`Session::more`].
     fn more(&mut self, cx: &mut Cx<'_>);
     /// See [`Session::patience`].
@@ -208,6 +213,10 @@ impl<S: Session> AnySession for S {
     fn step(&mut self, input: &mut Input<'_>, cx: &mut Cx<'_>) -> Result<Flow, Halt> {
         let message = self.parse(input)?;
         Ok(self.handle(message, cx))
+    }
+
+    fn secured(&mut self, cx: &mut Cx<'_>) {
+        Session::secured(self, cx);
     }
 
     fn more(&mut self, cx: &mut Cx<'_>) {

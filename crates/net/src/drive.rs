@@ -121,6 +121,8 @@ struct Driver<'a, T> {
     inbox: Vec<u8>,
     /// Why nothing can be sent any more. What the peer had said before is heard all the same.
     deaf: Option<Halted>,
+    /// Nothing was heard yet.
+    fresh: bool,
     /// While TLS is being agreed on: how it began.
     hello: Option<Vec<u8>>,
 }
@@ -134,7 +136,7 @@ impl<'a, T: Io> Driver<'a, T> {
         served: &'a Served,
         reporter: &'a mut Reporter,
     ) -> Self {
-        Self { session, conn, served, reporter, inbox: Vec::new(), deaf: None, hello: None }
+        Self { session, conn, served, reporter, inbox: Vec::new(), deaf: None, fresh: true, hello: None }
     }
 
     async fn talk(&mut self) -> Ended {
@@ -184,6 +186,14 @@ impl<'a, T: Io> Driver<'a, T> {
     /// Handles every whole message of the inbox.
     async fn messages(&mut self) -> Option<Ended> {
         while !self.inbox.is_empty() {
+            let fresh = std::mem::take(&mut self.fresh);
+            // A handshake record (RFC 8446, section 5.1).
+            if fresh && self.served.tls == TlsUse::Either && self.inbox.first() == Some(&22) {
+                if let Err(ended) = Box::pin(self.start_tls()).await {
+                    return Some(ended);
+                }
+                continue;
+            }
             let frame = self.conn.limits().frame;
             let mut input = Input::stream(&self.inbox);
             let (step, effects) =
@@ -277,6 +287,8 @@ impl<'a, T: Io> Driver<'a, T> {
             Ok(facts) => {
                 self.reporter.set_tls(facts);
                 self.reporter.report(vec![Sighting::of(&TLS_AGREED)]).await;
+                let effects = self.call(|session, cx| session.secured(cx)).1;
+                self.carry_out(effects).await;
                 Ok(())
             }
             Err((halted, facts)) => {

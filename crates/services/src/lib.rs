@@ -11,6 +11,7 @@ pub mod mongodb;
 pub mod mysql;
 pub mod ntp;
 pub mod portscan;
+pub mod rdp;
 pub mod redis;
 pub mod replay;
 pub mod sip;
@@ -45,6 +46,7 @@ pub static ALL: &[Entry] = &[
     Entry::sensor::<portscan::PortScan>(),
     Entry::datagrams::<tftp::Tftp>(),
     Entry::stream::<vnc::Vnc>(),
+    Entry::stream::<rdp::Rdp>(),
     Entry::stream::<winrm::Winrm>(),
     Entry::sensor::<llmnr::Llmnr>(),
     Entry::sensor::<smb::Smb>(),

@@ -13,7 +13,7 @@ use std::{
 
 use haldane_core::{
     Arrival, Cx, Effects, Entry, Exchange, Flow, Halt, Host, Input, Keep, Limits, Login, Peer, Problem,
-    Secret, Section, Sighting, Table, Transport, Value, Watch, Watched, Windows,
+    Secret, Section, Sighting, Table, TlsFacts, Transport, Value, Watch, Watched, Windows,
     section::{Item, Node, Place, Raw},
     sensor::AnySensor,
     service::{AnyProtocol, Service},
@@ -150,6 +150,17 @@ pub fn peer() -> Peer {
 
 /// Sends those pieces, one after the other, then (if `finish`) closes the sending side.
 pub fn talk(protocol: &dyn AnyProtocol, pieces: &[&[u8]], finish: bool) -> Outcome {
+    converse(protocol, pieces, finish, false)
+}
+
+/// The same, and goes on inside TLS where that is asked for: what comes next is what TLS would have carried.
+pub fn talk_on(protocol: &dyn AnyProtocol, pieces: &[&[u8]], finish: bool) -> Outcome {
+    converse(protocol, pieces, finish, true)
+}
+
+fn converse(protocol: &dyn AnyProtocol, pieces: &[&[u8]], finish: bool, through: bool) -> Outcome {
+    let facts = TlsFacts::default();
+    let mut tls = None;
     let (peer, mut random) = (peer(), Counting::default());
     let frame = protocol.bounds().frame;
     let mut session = protocol.open(&peer);
@@ -157,7 +168,7 @@ pub fn talk(protocol: &dyn AnyProtocol, pieces: &[&[u8]], finish: bool) -> Outco
     let mut inbox: Vec<u8> = Vec::new();
     let now = SystemTime::UNIX_EPOCH;
     let mut effects = Effects::default();
-    session.greet(&mut Cx::new(&peer, now, None, &mut random, &mut effects));
+    session.greet(&mut Cx::new(&peer, now, tls, &mut random, &mut effects));
     absorb(&mut out, effects);
     if session.turns_away() {
         out.ending = Ending::Close;
@@ -168,7 +179,7 @@ pub fn talk(protocol: &dyn AnyProtocol, pieces: &[&[u8]], finish: bool) -> Outco
         while !inbox.is_empty() {
             let mut effects = Effects::default();
             let mut input = Input::stream(&inbox);
-            let mut cx = Cx::new(&peer, now, None, &mut random, &mut effects);
+            let mut cx = Cx::new(&peer, now, tls, &mut random, &mut effects);
             let halt = match session.step(&mut input, &mut cx) {
                 Ok(flow) => {
                     let consumed = input.consumed();
@@ -181,13 +192,20 @@ pub fn talk(protocol: &dyn AnyProtocol, pieces: &[&[u8]], finish: bool) -> Outco
                     absorb(&mut out, effects);
                     while answered {
                         let mut effects = Effects::default();
-                        session.more(&mut Cx::new(&peer, now, None, &mut random, &mut effects));
+                        session.more(&mut Cx::new(&peer, now, tls, &mut random, &mut effects));
                         answered = !effects.reply.is_empty();
                         absorb(&mut out, effects);
                     }
                     // What a peer sends to a closed socket is answered by a reset, sooner or later.
                     let more = pieces.iter().skip(at.saturating_add(1)).any(|piece| !piece.is_empty());
                     out.ending = ending(flow, more || !inbox.is_empty());
+                    if through && out.ending == Ending::Tls {
+                        tls = Some(&facts);
+                        let mut effects = Effects::default();
+                        session.secured(&mut Cx::new(&peer, now, tls, &mut random, &mut effects));
+                        absorb(&mut out, effects);
+                        out.ending = Ending::Open;
+                    }
                     if out.ending != Ending::Open {
                         return out;
                     }
@@ -208,7 +226,7 @@ pub fn talk(protocol: &dyn AnyProtocol, pieces: &[&[u8]], finish: bool) -> Outco
                 Halt::Malformed(why) => why,
             };
             let mut effects = Effects::default();
-            let flow = session.malformed(why, &mut Cx::new(&peer, now, None, &mut random, &mut effects));
+            let flow = session.malformed(why, &mut Cx::new(&peer, now, tls, &mut random, &mut effects));
             absorb(&mut out, effects);
             out.ending = if flow == Flow::Reset { Ending::Reset } else { Ending::Close };
             return out;
@@ -216,7 +234,7 @@ pub fn talk(protocol: &dyn AnyProtocol, pieces: &[&[u8]], finish: bool) -> Outco
     }
     if finish {
         let mut effects = Effects::default();
-        session.finished(&inbox, &mut Cx::new(&peer, now, None, &mut random, &mut effects));
+        session.finished(&inbox, &mut Cx::new(&peer, now, tls, &mut random, &mut effects));
         absorb(&mut out, effects);
     }
     out

@@ -10,7 +10,7 @@ use std::{
 use haldane_core::{Arrival, Entry, Packet, service::Service};
 use haldane_services::{
     ALL,
-    replay::{self, Ending, Outcome, build, datagram, datagrams, show, talk, unescape},
+    replay::{self, Ending, Outcome, build, datagram, datagrams, show, talk, talk_on, unescape},
 };
 use proptest::prelude::*;
 
@@ -98,11 +98,12 @@ fn transcripts() {
 }
 
 /// A transcript: `@` settings, `C:` client bytes, `S:` our bytes, `E:` events, `X:` how it ends
-/// (`open`, `close`, `reset`, `tls`); `C.` is the client closing its side.
+/// (`open`, `close`, `reset`, `tls`); `C.` is the client closing its side, `T.` that TLS is agreed on where it is asked
+/// for, so that what follows goes through it.
 fn check_transcript(entry: &Entry, path: &Path) {
     let text = std::fs::read_to_string(path).unwrap();
     let (mut said, mut expected, mut events) = (Vec::new(), Vec::new(), Vec::new());
-    let (mut settings, mut ending, mut finish) = (Vec::new(), None, false);
+    let (mut settings, mut ending, mut finish, mut through) = (Vec::new(), None, false, false);
     for line in text.lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {
         match line.split_at_checked(2).unwrap() {
             ("@ ", setting) => settings.push(setting),
@@ -111,14 +112,16 @@ fn check_transcript(entry: &Entry, path: &Path) {
             ("E:", what) => events.push(what.trim().to_owned()),
             ("X:", what) => ending = Some(what.trim()),
             ("C.", _) => finish = true,
+            ("T.", _) => through = true,
             _ => panic!("{}: {line}", path.display()),
         }
     }
     let service =
         build(entry, &settings).unwrap_or_else(|problems| panic!("{}: {problems:?}", path.display()));
     let pieces: Vec<&[u8]> = said.iter().map(Vec::as_slice).collect();
+    let speak = if through { talk_on } else { talk };
     let got = match &service.stream {
-        Some(protocol) => talk(protocol.as_ref(), &pieces, finish),
+        Some(protocol) => speak(protocol.as_ref(), &pieces, finish),
         None => datagrams(&service, &pieces, finish),
     };
     assert_eq!(
@@ -140,7 +143,7 @@ fn check_transcript(entry: &Entry, path: &Path) {
     let again = build(entry, &settings).unwrap();
     if let Some(protocol) = again.stream.filter(|_| entry.framed) {
         let cut: Vec<&[u8]> = pieces.iter().flat_map(|piece| piece.chunks(3)).collect();
-        assert_eq!(talk(protocol.as_ref(), &cut, finish), got, "{} in small pieces", path.display());
+        assert_eq!(speak(protocol.as_ref(), &cut, finish), got, "{} in small pieces", path.display());
     }
 }
 
@@ -173,10 +176,10 @@ proptest! {
             // A service of its own for each: some count their conversations.
             let (one, other) = (service(entry).stream, service(entry).stream);
             let (Some(one), Some(other)) = (one, other) else { continue };
-            let whole = talk(one.as_ref(), &[&bytes], true);
+            let whole = talk_on(one.as_ref(), &[&bytes], true);
             prop_assert_eq!(&whole.broken, &Vec::<String>::new(), "{}", entry.name);
             let pieces: Vec<&[u8]> = bytes.chunks(cut).collect();
-            prop_assert_eq!(&whole, &talk(other.as_ref(), &pieces, true), "{}", entry.name);
+            prop_assert_eq!(&whole, &talk_on(other.as_ref(), &pieces, true), "{}", entry.name);
         }
     }
 

@@ -5,8 +5,10 @@ use std::{
     sync::{Arc, PoisonError, RwLock},
 };
 
-use haldane_core::TlsFacts;
+use haldane_core::{TlsFacts, TlsStack};
 use openssl::{
+    bn::BigNum,
+    dh::Dh,
     error::ErrorStack,
     ssl::{
         AlpnError, ErrorCode, Ssl, SslContext, SslContextBuilder, SslMethod, SslMode, SslOptions,
@@ -18,7 +20,10 @@ use crate::{Identity, hello};
 
 /// Begins conversations. The identity can be renewed while it is in use.
 #[derive(Clone)]
-pub struct Acceptor(Arc<RwLock<SslContext>>);
+pub struct Acceptor {
+    context: Arc<RwLock<SslContext>>,
+    stack: TlsStack,
+}
 
 impl std::fmt::Debug for Acceptor {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -35,6 +40,12 @@ pub struct Failure(pub String);
 /// seen, too.
 const CIPHERS: &str = "DEFAULT:COMPLEMENTOFDEFAULT:!aNULL:!eNULL:@SECLEVEL=0";
 
+/// What Windows Server 2019 has for an RSA key, in its order ("TLS Cipher Suites in Windows Server 2019").
+const SCHANNEL: &str = "ECDHE-RSA-AES256-GCM-SHA384:ECDHE-RSA-AES128-GCM-SHA256:DHE-RSA-AES256-GCM-SHA384:\
+    DHE-RSA-AES128-GCM-SHA256:ECDHE-RSA-AES256-SHA384:ECDHE-RSA-AES128-SHA256:ECDHE-RSA-AES256-SHA:\
+    ECDHE-RSA-AES128-SHA:AES256-GCM-SHA384:AES128-GCM-SHA256:AES256-SHA256:AES128-SHA256:AES256-SHA:AES128-SHA:\
+    DES-CBC3-SHA";
+
 /// A ClientHello longer than this is not looked at. RFC 8446 allows more; no client sends it.
 const LONGEST_HELLO: usize = 16 * 1024;
 
@@ -44,7 +55,15 @@ impl Acceptor {
     /// # Errors
     /// Certificate and key do not fit together.
     pub fn new(identity: &Identity) -> Result<Self, ErrorStack> {
-        Ok(Self(Arc::new(RwLock::new(context(identity)?))))
+        Self::of(TlsStack::OpenSsl, identity)
+    }
+
+    /// An acceptor that shows that identity, and speaks as that stack does.
+    ///
+    /// # Errors
+    /// As [`Acceptor::new`].
+    pub fn of(stack: TlsStack, identity: &Identity) -> Result<Self, ErrorStack> {
+        Ok(Self { context: Arc::new(RwLock::new(context(stack, identity)?)), stack })
     }
 
     /// Shows that identity from the next conversation on, if it is another. `Ok(true)`: it is.
@@ -56,11 +75,11 @@ impl Acceptor {
             let shown = context.certificate().and_then(|shown| shown.to_der().ok());
             shown.is_some() && shown == identity.certificate.to_der().ok()
         };
-        if same(&self.0.read().unwrap_or_else(PoisonError::into_inner)) {
+        if same(&self.context.read().unwrap_or_else(PoisonError::into_inner)) {
             return Ok(false);
         }
-        let context = context(identity)?;
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = context;
+        let context = context(self.stack, identity)?;
+        *self.context.write().unwrap_or_else(PoisonError::into_inner) = context;
         Ok(true)
     }
 
@@ -69,16 +88,29 @@ impl Acceptor {
     /// # Errors
     /// Out of memory.
     pub fn begin(&self) -> Result<Engine, ErrorStack> {
-        let ssl = Ssl::new(&self.0.read().unwrap_or_else(PoisonError::into_inner))?;
+        let ssl = Ssl::new(&self.context.read().unwrap_or_else(PoisonError::into_inner))?;
         let stream = SslStream::new(ssl, Memory::default())?;
         Ok(Engine { stream, first_flight: Some(Vec::new()), facts: None, established: false })
     }
 }
 
-fn context(identity: &Identity) -> Result<SslContext, ErrorStack> {
+fn context(stack: TlsStack, identity: &Identity) -> Result<SslContext, ErrorStack> {
     let mut builder = SslContextBuilder::new(SslMethod::tls_server())?;
     builder.set_min_proto_version(Some(SslVersion::TLS1))?;
-    builder.set_cipher_list(CIPHERS)?;
+    match stack {
+        TlsStack::OpenSsl => {
+            builder.set_cipher_list(CIPHERS)?;
+            builder.set_alpn_select_callback(|_, offered| http(offered));
+        }
+        TlsStack::Schannel => {
+            builder.set_max_proto_version(Some(SslVersion::TLS1_2))?;
+            builder.set_cipher_list(&format!("{SCHANNEL}:@SECLEVEL=0"))?;
+            builder.set_groups_list("X25519:P-256:P-384")?;
+            builder.set_options(SslOptions::CIPHER_SERVER_PREFERENCE);
+            let group = Dh::from_pqg(BigNum::get_rfc3526_prime_2048()?, None, BigNum::from_u32(2)?)?;
+            builder.set_tmp_dh(&group)?;
+        }
+    }
     builder.set_options(SslOptions::NO_RENEGOTIATION | SslOptions::IGNORE_UNEXPECTED_EOF);
     // Idle conversations then keep no record buffers (32 KiB each).
     builder.set_mode(SslMode::RELEASE_BUFFERS);
@@ -89,20 +121,21 @@ fn context(identity: &Identity) -> Result<SslContext, ErrorStack> {
     }
     builder.set_private_key(&identity.key)?;
     builder.check_private_key()?;
-    builder.set_alpn_select_callback(|_, offered| {
-        // What Apache without HTTP/2 does; a client that does not offer it goes on without ALPN.
-        const HTTP: &[u8] = b"http/1.1";
-        let mut rest = offered;
-        while let Some((&length, after)) = rest.split_first() {
-            let Some((name, after)) = after.split_at_checked(length.into()) else { break };
-            if name == HTTP {
-                return Ok(name);
-            }
-            rest = after;
-        }
-        Err(AlpnError::NOACK)
-    });
     Ok(builder.build())
+}
+
+/// What Apache without HTTP/2 does; a client that does not offer it goes on without ALPN.
+fn http(offered: &[u8]) -> Result<&[u8], AlpnError> {
+    const HTTP: &[u8] = b"http/1.1";
+    let mut rest = offered;
+    while let Some((&length, after)) = rest.split_first() {
+        let Some((name, after)) = after.split_at_checked(length.into()) else { break };
+        if name == HTTP {
+            return Ok(name);
+        }
+        rest = after;
+    }
+    Err(AlpnError::NOACK)
 }
 
 /// One conversation. Feed it with [`Engine::receive`], drive it with [`Engine::read`] and [`Engine::write`],
@@ -242,5 +275,55 @@ impl Write for Memory {
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use openssl::ssl::{SslConnector, SslVerifyMode};
+
+    use super::*;
+    use crate::Names;
+
+    /// What a client of today agrees on with that stack: version, cipher, and the certificate.
+    fn agreed(stack: TlsStack) -> (String, String, String) {
+        let names = Names { common: "files01".into() };
+        let identity = match stack {
+            TlsStack::OpenSsl => Identity::self_signed(&names, Duration::ZERO),
+            TlsStack::Schannel => Identity::of_windows(&names, Duration::ZERO),
+        };
+        let mut engine = Acceptor::of(stack, &identity.unwrap()).unwrap().begin().unwrap();
+        let mut builder = SslConnector::builder(SslMethod::tls_client()).unwrap();
+        builder.set_verify(SslVerifyMode::NONE);
+        let ssl = builder.build().configure().unwrap().into_ssl("files01").unwrap();
+        let mut client = SslStream::new(ssl, Memory::default()).unwrap();
+        for _ in 0..4 {
+            client.connect().ok();
+            engine.receive(&std::mem::take(&mut client.get_mut().outgoing));
+            engine.read(&mut Vec::new()).unwrap();
+            client.get_mut().incoming.extend(engine.outgoing());
+        }
+        let facts = engine.facts().unwrap();
+        let certificate = client.ssl().peer_certificate().unwrap().to_text().unwrap();
+        (facts.version.clone(), facts.cipher.clone(), String::from_utf8_lossy(&certificate).into_owned())
+    }
+
+    #[test]
+    fn windows_has_tls_up_to_1_2_and_a_certificate_of_its_own_kind() {
+        let (version, cipher, certificate) = agreed(TlsStack::Schannel);
+        assert_eq!((version.as_str(), cipher.as_str()), ("TLSv1.2", "ECDHE-RSA-AES256-GCM-SHA384"));
+        for part in [
+            "Issuer: CN=files01",
+            "Subject: CN=files01",
+            "TLS Web Server Authentication",
+            "Key Encipherment, Data Encipherment",
+            "sha256WithRSAEncryption",
+        ] {
+            assert!(certificate.contains(part), "{part}: {certificate}");
+        }
+        assert!(!certificate.contains("Alternative Name") && !certificate.contains("Basic Constraints"));
+        assert_eq!(agreed(TlsStack::OpenSsl).0, "TLSv1.3");
     }
 }

@@ -10,8 +10,8 @@ use openssl::{
     pkey::{PKey, Private},
     rsa::Rsa,
     x509::{
-        X509, X509NameBuilder,
-        extension::{BasicConstraints, SubjectAlternativeName},
+        X509, X509Extension, X509NameBuilder, X509v3Context,
+        extension::{BasicConstraints, ExtendedKeyUsage, KeyUsage, SubjectAlternativeName},
     },
 };
 
@@ -32,6 +32,8 @@ pub struct Names {
 
 /// Ten years, as Debian's ssl-cert makes its own.
 const LIFETIME_DAYS: u32 = 3650;
+/// Half a year, as Windows makes its own.
+const WINDOWS_LIFETIME_DAYS: u32 = 183;
 
 impl Identity {
     /// Reads PEM: a certificate, then those that it depends on; and its key.
@@ -55,7 +57,33 @@ impl Identity {
         Self::lasting(LIFETIME_DAYS, names, age)
     }
 
+    /// Makes one as the remote desktop of Windows does for itself: for half a year, for the encryption of keys and
+    /// data, without alternative names. `age` as above.
+    ///
+    /// # Errors
+    /// Out of memory.
+    pub fn of_windows(names: &Names, age: Duration) -> Result<Self, ErrorStack> {
+        let extensions = |_: &str, _: &X509v3Context<'_>| {
+            let usage = KeyUsage::new().key_encipherment().data_encipherment().build()?;
+            Ok([ExtendedKeyUsage::new().server_auth().build()?, usage])
+        };
+        Self::made(WINDOWS_LIFETIME_DAYS, names, age, extensions)
+    }
+
     fn lasting(lifetime_days: u32, names: &Names, age: Duration) -> Result<Self, ErrorStack> {
+        let extensions = |common: &str, context: &X509v3Context<'_>| {
+            let names = SubjectAlternativeName::new().dns(common).build(context)?;
+            Ok([BasicConstraints::new().build()?, names])
+        };
+        Self::made(lifetime_days, names, age, extensions)
+    }
+
+    fn made(
+        lifetime_days: u32,
+        names: &Names,
+        age: Duration,
+        extensions: impl FnOnce(&str, &X509v3Context<'_>) -> Result<[X509Extension; 2], ErrorStack>,
+    ) -> Result<Self, ErrorStack> {
         let key = PKey::from_rsa(Rsa::generate(2048)?)?;
         let mut name = X509NameBuilder::new()?;
         // RFC 5280, appendix A: at most 64 characters.
@@ -81,9 +109,9 @@ impl Identity {
         }
         builder.set_not_before(&made)?;
         builder.set_not_after(&*Asn1Time::days_from_now(lifetime_days.saturating_sub(days))?)?;
-        builder.append_extension(BasicConstraints::new().build()?)?;
-        let names = SubjectAlternativeName::new().dns(&common).build(&builder.x509v3_context(None, None))?;
-        builder.append_extension(names)?;
+        for extension in extensions(&common, &builder.x509v3_context(None, None))? {
+            builder.append_extension(extension)?;
+        }
         builder.sign(&key, MessageDigest::sha256())?;
         Ok(Self { certificate: builder.build(), chain: Vec::new(), key })
     }
@@ -110,11 +138,13 @@ impl Identity {
         Asn1Time::days_from_now(days).is_ok_and(|then| self.certificate.not_after() < then)
     }
 
-    /// Whether it looks as if it was made by [`Self::self_signed`]: then it may be replaced by another before it
+    /// Whether it looks as if it was made by [`Self::self_signed`] or [`Self::of_windows`]: then it may be replaced by another before it
     /// ends.
     pub fn is_ours(&self) -> bool {
         let lifetime = self.certificate.not_before().diff(self.certificate.not_after());
-        let ours = lifetime.is_ok_and(|lifetime| u32::try_from(lifetime.days) == Ok(LIFETIME_DAYS));
+        let lifetimes = [LIFETIME_DAYS, WINDOWS_LIFETIME_DAYS];
+        let is_one = |days| u32::try_from(days).is_ok_and(|days| lifetimes.contains(&days));
+        let ours = lifetime.is_ok_and(|lifetime| is_one(lifetime.days));
         ours && self.chain.is_empty() && self.certificate.verify(&self.key).unwrap_or(false)
     }
 }
@@ -129,6 +159,10 @@ mod tests {
         // As old as it may claim to be, with the seconds that make its time of day vary.
         for age in [0, 1, 86_400 * 399 + 211 * 399] {
             assert!(Identity::self_signed(&names, Duration::from_secs(age)).unwrap().is_ours(), "{age}");
+        }
+        for age in [0, 86_400 * 120 + 211 * 120] {
+            let windows = Identity::of_windows(&names, Duration::from_secs(age)).unwrap();
+            assert!(windows.is_ours() && windows.ends_within(Duration::from_secs(184 * 86_400)), "{age}");
         }
         assert!(!Identity::lasting(365, &names, Duration::ZERO).unwrap().is_ours());
     }

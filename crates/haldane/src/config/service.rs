@@ -8,7 +8,7 @@ use std::{
 };
 
 use haldane_core::{
-    Entry, Host, Limits, Problem, Section, Table, TlsUse,
+    Entry, Host, Limits, Problem, Section, Table, TlsStack, TlsUse,
     peer::Transport,
     section::{Item, Raw, nearest},
     service::Service,
@@ -80,6 +80,8 @@ impl fmt::Display for Endpoint {
 pub struct TlsSettings {
     /// Wraps the connection from its first byte; else when the session asks.
     pub from_start: bool,
+    /// Whose TLS it is.
+    pub stack: TlsStack,
     /// The certificate; made, self-signed, if the file does not exist. `None`: made and kept in the state folder.
     pub certificate: Option<PathBuf>,
     /// Its key.
@@ -285,9 +287,12 @@ fn tls(section: &mut Section<'_>, entry: &Entry, host: &Host) -> Option<TlsSetti
         "domain_name",
         "The common name of a certificate that is made. Left out: the name of this machine.",
     );
-    let domain_name = name.unwrap_or_else(|| host.name.clone());
-    let used = from_start || entry.tls == TlsUse::OnRequest;
-    used.then_some(TlsSettings { from_start, certificate, key, domain_name })
+    let domain_name = name.unwrap_or_else(|| match entry.stack {
+        TlsStack::OpenSsl => host.name.clone(),
+        TlsStack::Schannel => host.windows.dns_name.clone(),
+    });
+    let used = from_start || matches!(entry.tls, TlsUse::OnRequest | TlsUse::Either);
+    used.then_some(TlsSettings { from_start, stack: entry.stack, certificate, key, domain_name })
 }
 
 fn proxies(section: &mut Section<'_>) -> Option<Vec<IpNet>> {

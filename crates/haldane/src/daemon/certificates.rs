@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use haldane_core::Keep;
+use haldane_core::{Keep, TlsStack};
 use haldane_net::report::System;
 use haldane_tls::{Acceptor, Identity, Names};
 
@@ -16,6 +16,8 @@ use crate::config::{TlsSettings, keep::write_aside};
 const RENEWAL: Duration = Duration::from_secs(30 * 86_400);
 /// A new certificate claims an age up to this: not every canary's is as old as its installation.
 const OLDEST: u32 = 400;
+/// The same for Windows', which lasts half a year.
+const OLDEST_OF_WINDOWS: u32 = 150;
 
 /// Where a service's identity comes from, so that it can be had again when it ends.
 #[derive(Debug)]
@@ -32,10 +34,11 @@ impl Certificate {
     /// In words for the operator, with the path.
     pub fn load(settings: &TlsSettings, state_folder: &Path, keep: &dyn Keep) -> Result<Self, String> {
         let identity = identity(settings, state_folder, keep)?;
-        let acceptor = Acceptor::new(&identity).map_err(|error| match &settings.certificate {
-            Some(path) => format!("{} and its key do not fit together: {error}", path.display()),
-            None => error.to_string(),
-        })?;
+        let acceptor =
+            Acceptor::of(settings.stack, &identity).map_err(|error| match &settings.certificate {
+                Some(path) => format!("{} and its key do not fit together: {error}", path.display()),
+                None => error.to_string(),
+            })?;
         Ok(Self { settings: settings.clone(), acceptor })
     }
 
@@ -52,22 +55,22 @@ impl Certificate {
 
 fn identity(settings: &TlsSettings, state_folder: &Path, keep: &dyn Keep) -> Result<Identity, String> {
     match (&settings.certificate, &settings.key) {
-        (Some(certificate), Some(key)) => from_files(certificate, key, &settings.domain_name),
-        _ => kept(&settings.domain_name, state_folder, keep),
+        (Some(certificate), Some(key)) => from_files(certificate, key, settings),
+        _ => kept(settings, state_folder, keep),
     }
 }
 
-fn from_files(certificate: &Path, key: &Path, domain: &str) -> Result<Identity, String> {
+fn from_files(certificate: &Path, key: &Path, settings: &TlsSettings) -> Result<Identity, String> {
     let missing = |path: &Path| !path.exists();
     if missing(certificate) && missing(key) {
-        let made = made(domain)?;
+        let made = made(settings)?;
         write(certificate, key, &made)?;
         return Ok(made);
     }
     let identity = read(certificate, key)?;
     // An operator's own may end as it likes, as that of the machine that is imitated may.
     if identity.is_ours() && identity.ends_within(RENEWAL) {
-        let made = made(domain)?;
+        let made = made(settings)?;
         match write(certificate, key, &made) {
             Ok(()) => return Ok(made),
             // It still serves for a while.
@@ -77,10 +80,10 @@ fn from_files(certificate: &Path, key: &Path, domain: &str) -> Result<Identity, 
     Ok(identity)
 }
 
-fn kept(domain: &str, state_folder: &Path, keep: &dyn Keep) -> Result<Identity, String> {
-    let name = format!("{}.pem", file_name(domain).display());
+fn kept(settings: &TlsSettings, state_folder: &Path, keep: &dyn Keep) -> Result<Identity, String> {
+    let name = format!("{}.pem", file_name(settings).display());
     let mut make = || {
-        let made = made(domain)?;
+        let made = made(settings)?;
         let mut both = pem(made.certificate_pem())?;
         both.extend(pem(made.key_pem())?);
         Ok(both)
@@ -98,15 +101,23 @@ fn kept(domain: &str, state_folder: &Path, keep: &dyn Keep) -> Result<Identity, 
     read(keep.keep(None, &name, &mut make)?)
 }
 
-fn made(domain: &str) -> Result<Identity, String> {
+fn made(settings: &TlsSettings) -> Result<Identity, String> {
     let mut random = [0; 4];
     haldane_core::session::Random::fill(&mut System, &mut random);
-    let days = u32::from_be_bytes(random).checked_rem(OLDEST).unwrap_or_default();
+    let oldest = match settings.stack {
+        TlsStack::OpenSsl => OLDEST,
+        TlsStack::Schannel => OLDEST_OF_WINDOWS,
+    };
+    let days = u32::from_be_bytes(random).checked_rem(oldest).unwrap_or_default();
     let age = Duration::from_secs(
         u64::from(days).saturating_mul(86_400).saturating_add(u64::from(days).saturating_mul(211)),
     );
-    let names = Names { common: domain.to_owned() };
-    Identity::self_signed(&names, age).map_err(|error| format!("cannot make a certificate: {error}"))
+    let names = Names { common: settings.domain_name.clone() };
+    let made = match settings.stack {
+        TlsStack::OpenSsl => Identity::self_signed(&names, age),
+        TlsStack::Schannel => Identity::of_windows(&names, age),
+    };
+    made.map_err(|error| format!("cannot make a certificate: {error}"))
 }
 
 fn pem(pem: Result<Vec<u8>, impl std::fmt::Display>) -> Result<Vec<u8>, String> {
@@ -141,10 +152,14 @@ fn write(certificate: &Path, key: &Path, made: &Identity) -> Result<(), String> 
     Ok(())
 }
 
-/// A domain as the name of a file.
-fn file_name(domain: &str) -> PathBuf {
+/// A domain as the name of a file. Machines of two makes do not show one certificate.
+fn file_name(settings: &TlsSettings) -> PathBuf {
     let safe = |c: char| if c.is_ascii_alphanumeric() || c == '-' || c == '_' { c } else { '_' };
-    PathBuf::from(format!("tls-{}", domain.chars().map(safe).collect::<String>()))
+    let kind = match settings.stack {
+        TlsStack::OpenSsl => "tls",
+        TlsStack::Schannel => "tls-windows",
+    };
+    PathBuf::from(format!("{kind}-{}", settings.domain_name.chars().map(safe).collect::<String>()))
 }
 
 #[cfg(test)]
@@ -159,7 +174,14 @@ mod tests {
         // Made so long ago that it ends in ten days.
         let old = Identity::self_signed(&names, Duration::from_secs(3640 * 86_400)).unwrap();
         write(&certificate, &key, &old).unwrap();
-        let renewed = from_files(&certificate, &key, "files01").unwrap();
+        let settings = TlsSettings {
+            from_start: true,
+            stack: TlsStack::OpenSsl,
+            certificate: None,
+            key: None,
+            domain_name: "files01".into(),
+        };
+        let renewed = from_files(&certificate, &key, &settings).unwrap();
         assert_ne!(renewed.certificate_pem().unwrap(), old.certificate_pem().unwrap());
         assert_eq!(fs::read(&key).unwrap(), renewed.key_pem().unwrap());
     }

@@ -23,6 +23,7 @@ mod clients_httpproxy;
 mod clients_mongodb;
 mod clients_ntlm;
 mod clients_ntp;
+mod clients_rdp;
 mod clients_sip;
 mod clients_snmp;
 mod clients_ssh;

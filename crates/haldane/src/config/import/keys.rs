@@ -140,6 +140,7 @@ pub(super) const SERVICES: &[Service] = &[
     Service { name: "git", port: 9418, ..PLAIN },
     Service { name: "tftp", port: 69, ..PLAIN },
     Service { name: "vnc", port: 5900, ..PLAIN },
+    Service { name: "rdp", port: 3389, ..PLAIN },
     Service {
         name: "llmnr",
         port: 5355,
@@ -183,7 +184,7 @@ pub(super) const TCP_BANNER: &[Key] = &[
 pub(super) const TCP_BANNERS: i64 = 10;
 
 /// Services that the peer has and this version has not, with their keys.
-pub(super) const ABSENT: &[(&str, &[&str])] = &[("mssql", &["version"]), ("rdp", &[])];
+pub(super) const ABSENT: &[(&str, &[&str])] = &[("mssql", &["version"])];
 
 /// Keys that belong to no service.
 pub(super) const GENERAL: [&str; 8] = [
