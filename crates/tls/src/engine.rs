@@ -18,7 +18,21 @@ use crate::{Identity, hello};
 
 /// Begins conversations. The identity can be renewed while it is in use.
 #[derive(Clone)]
-pub struct Acceptor(Arc<RwLock<SslContext>>);
+pub struct Acceptor(Arc<RwLock<SslContext>>, Offer);
+
+/// What a server offers, apart from its identity.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Offer {
+    /// The one protocol that it agrees to by ALPN; a client that does not offer it goes on without ALPN.
+    pub alpn: &'static [u8],
+    /// Whether it speaks TLS 1.3.
+    pub tls13: bool,
+}
+
+impl Offer {
+    /// What Apache without HTTP/2 does.
+    pub const HTTP: Self = Self { alpn: b"http/1.1", tls13: true };
+}
 
 impl std::fmt::Debug for Acceptor {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -44,7 +58,15 @@ impl Acceptor {
     /// # Errors
     /// Certificate and key do not fit together.
     pub fn new(identity: &Identity) -> Result<Self, ErrorStack> {
-        Ok(Self(Arc::new(RwLock::new(context(identity)?))))
+        Self::offering(identity, Offer::HTTP)
+    }
+
+    /// The same, with that offer.
+    ///
+    /// # Errors
+    /// As [`Acceptor::new`].
+    pub fn offering(identity: &Identity, offer: Offer) -> Result<Self, ErrorStack> {
+        Ok(Self(Arc::new(RwLock::new(context(identity, offer)?)), offer))
     }
 
     /// Shows that identity from the next conversation on, if it is another. `Ok(true)`: it is.
@@ -59,7 +81,7 @@ impl Acceptor {
         if same(&self.0.read().unwrap_or_else(PoisonError::into_inner)) {
             return Ok(false);
         }
-        let context = context(identity)?;
+        let context = context(identity, self.1)?;
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = context;
         Ok(true)
     }
@@ -75,9 +97,12 @@ impl Acceptor {
     }
 }
 
-fn context(identity: &Identity) -> Result<SslContext, ErrorStack> {
+fn context(identity: &Identity, offer: Offer) -> Result<SslContext, ErrorStack> {
     let mut builder = SslContextBuilder::new(SslMethod::tls_server())?;
     builder.set_min_proto_version(Some(SslVersion::TLS1))?;
+    if !offer.tls13 {
+        builder.set_max_proto_version(Some(SslVersion::TLS1_2))?;
+    }
     builder.set_cipher_list(CIPHERS)?;
     builder.set_options(SslOptions::NO_RENEGOTIATION | SslOptions::IGNORE_UNEXPECTED_EOF);
     // Idle conversations then keep no record buffers (32 KiB each).
@@ -89,13 +114,11 @@ fn context(identity: &Identity) -> Result<SslContext, ErrorStack> {
     }
     builder.set_private_key(&identity.key)?;
     builder.check_private_key()?;
-    builder.set_alpn_select_callback(|_, offered| {
-        // What Apache without HTTP/2 does; a client that does not offer it goes on without ALPN.
-        const HTTP: &[u8] = b"http/1.1";
+    builder.set_alpn_select_callback(move |_, offered| {
         let mut rest = offered;
         while let Some((&length, after)) = rest.split_first() {
             let Some((name, after)) = after.split_at_checked(length.into()) else { break };
-            if name == HTTP {
+            if name == offer.alpn {
                 return Ok(name);
             }
             rest = after;
