@@ -17,11 +17,12 @@
 mod believable;
 mod clients;
 mod clients_db;
-mod clients_mongodb;
-mod clients_ntp;
-mod clients_snmp;
 mod clients_git;
 mod clients_httpproxy;
+mod clients_mongodb;
+mod clients_mssql;
+mod clients_ntp;
+mod clients_snmp;
 mod clients_ssh;
 mod clients_text;
 mod clients_tftp;

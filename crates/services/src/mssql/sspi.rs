@@ -3,6 +3,9 @@
 use haldane_core::{Login, Secret, Untrusted};
 use haldane_wire::ntlm;
 
+/// Bytes of NTProofStr.
+const PROOF: usize = 16;
+
 /// What a client's token asks for.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Token {
@@ -17,11 +20,25 @@ pub enum Token {
 /// Reads a token.
 pub fn read(token: &[u8]) -> Token {
     let start = token.windows(ntlm::SIGNATURE.len()).position(|window| window == ntlm::SIGNATURE);
-    match start.and_then(|start| token.get(start..)).and_then(ntlm::Message::read) {
+    let message = start.and_then(|start| token.get(start..)).unwrap_or_default();
+    match ntlm::Message::read(message) {
         Some(ntlm::Message::Negotiate { domain, workstation }) => Token::Negotiate(domain, workstation),
-        Some(ntlm::Message::Authenticate(answer)) => Token::Answer(Box::new(answer)),
+        Some(ntlm::Message::Authenticate(mut answer)) => {
+            if let Some(whole) = understated(message).filter(|_| answer.nt.len() == PROOF) {
+                answer.nt = whole.to_vec();
+            }
+            Token::Answer(Box::new(answer))
+        }
         None => Token::Other,
     }
+}
+
+/// The answer of a client (tedious, the driver for Node.js) that gives the length of its proof alone, although all that
+/// the proof was computed from stands behind it (MS-NLMP, section 2.2.2.7), up to the message's end.
+fn understated(message: &[u8]) -> Option<&[u8]> {
+    let at = u32::from_le_bytes(message.get(24..28)?.try_into().ok()?);
+    let answer = message.get(usize::try_from(at).ok()?..)?;
+    answer.get(PROOF..)?.starts_with(&[1, 1, 0, 0]).then_some(answer)
 }
 
 /// The challenge.
