@@ -15,6 +15,7 @@ pub mod sensor;
 pub mod service;
 pub mod session;
 pub mod text;
+pub mod windows;
 
 pub use credential::{Login, Secret};
 pub use event::{Batch, Event, Honeycred, Record, Sighting, TlsFacts};
@@ -28,3 +29,4 @@ pub use sensor::{Arrival, Datagram, Destination, Feed, Network, Sensor, Watch, W
 pub use service::{Datagrams, Entry, Exchange, Host, Keep, Protocol, TlsUse};
 pub use session::{Cx, Effects, Flow, Session, Timeout};
 pub use text::{Fields, Untrusted, Value};
+pub use windows::Windows;

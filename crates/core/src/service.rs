@@ -3,7 +3,7 @@
 use std::{fmt::Debug, path::Path, sync::Arc, time::Duration};
 
 use crate::{
-    Cx, Flow, Halt, Input, Kind, Limits, Peer, Section, Sensor, Session, sensor::AnySensor,
+    Cx, Flow, Halt, Input, Kind, Limits, Peer, Section, Sensor, Session, Windows, sensor::AnySensor,
     session::AnySession,
 };
 
@@ -12,6 +12,8 @@ use crate::{
 pub struct Host {
     /// The name in banners and certificates, as in `files01`.
     pub name: String,
+    /// The names, the domain and the build that it has as Windows.
+    pub windows: Windows,
     /// Where keys, certificates and serial numbers are kept.
     pub keep: Arc<dyn Keep>,
 }

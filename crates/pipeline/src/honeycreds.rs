@@ -85,9 +85,7 @@ impl Bait {
             (Some(Secret::Response { scheme, .. }), Password::Plain(_)) if response::is_slow(scheme) => {
                 return Glance::NeedsHash;
             }
-            (Some(secret @ Secret::Response { .. }), Password::Plain(plain)) => {
-                answers(offered, secret, plain)
-            }
+            (Some(secret @ Secret::Response { .. }), Password::Plain(plain)) => answers(login, secret, plain),
             // A hash of another kind than the protocol's own says nothing about an answer; keys are not passwords.
             (Some(Secret::Response { .. } | Secret::PublicKey { .. }) | None, _) => false,
         };
@@ -101,18 +99,18 @@ impl Bait {
             (Glance::NeedsHash, Some(Secret::Password(guess) | Secret::Token(guess)), Some(password)) => {
                 password.verify(guess.raw())
             }
-            (Glance::NeedsHash, Some(secret), Some(Password::Plain(plain))) => {
-                answers(login.username.as_ref().map_or(&[], Untrusted::raw), secret, plain)
-            }
+            (Glance::NeedsHash, Some(secret), Some(Password::Plain(plain))) => answers(login, secret, plain),
             _ => false,
         }
     }
 }
 
 /// Whether that secret is the answer to a challenge which that password gives.
-fn answers(username: &[u8], secret: &Secret, password: &str) -> bool {
+fn answers(login: &Login, secret: &Secret, password: &str) -> bool {
     let Secret::Response { scheme, challenge, response, .. } = secret else { return false };
-    let answer = Answer { username, challenge: challenge.raw(), response: response.raw() };
+    let [username, domain] =
+        [&login.username, &login.domain].map(|name| name.as_ref().map_or(&[][..], Untrusted::raw));
+    let answer = Answer { username, domain, challenge: challenge.raw(), response: response.raw() };
     response::answers(scheme, password.as_bytes(), &answer)
 }
 

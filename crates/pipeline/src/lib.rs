@@ -7,6 +7,7 @@ pub mod hash;
 pub mod honeycreds;
 pub mod ignore;
 pub mod incidents;
+mod ntlm;
 mod response;
 mod scram;
 mod snmpv3;

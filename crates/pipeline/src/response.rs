@@ -7,12 +7,14 @@ use sha1::Sha1;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
-use crate::{scram, snmpv3};
+use crate::{ntlm, scram, snmpv3};
 
 /// What a scheme has to go by.
 pub(crate) struct Answer<'a> {
     /// The user name that was offered.
     pub(crate) username: &'a [u8],
+    /// The domain or realm that was offered.
+    pub(crate) domain: &'a [u8],
     /// What we sent.
     pub(crate) challenge: &'a [u8],
     /// What came back.
@@ -28,6 +30,8 @@ const SCHEMES: &[(&str, Scheme)] = &[
     ("digest", digest),
     ("vnc", vnc),
     ("snmpv3", snmpv3::matches),
+    ("netntlmv1", ntlm::v1),
+    ("netntlmv2", ntlm::v2),
     ("mongodb-scram-sha-1", scram::mongodb_sha1),
     ("scram-sha-256", scram::sha256),
 ];
@@ -129,7 +133,7 @@ mod tests {
 
     fn answered(username: &str, challenge: &str, response: &str, password: &str) -> bool {
         let (username, challenge) = (username.as_bytes(), challenge.as_bytes());
-        let answer = Answer { username, challenge, response: response.as_bytes() };
+        let answer = Answer { username, domain: b"", challenge, response: response.as_bytes() };
         answers("digest", password.as_bytes(), &answer)
     }
 
@@ -183,7 +187,7 @@ mod tests {
         // Computed with OpenSSL's des-ecb.
         let response = 0xb866_9241_25c8_eebb_9deb_c1db_61c5_38e2_u128.to_be_bytes();
         let challenge: Vec<u8> = (0..16).collect();
-        let answer = Answer { username: b"", challenge: &challenge, response: &response };
+        let answer = Answer { username: b"", domain: b"", challenge: &challenge, response: &response };
         for (password, matches) in [("password", true), ("password1", true), ("Password", false)] {
             assert_eq!(answers("vnc", password.as_bytes(), &answer), matches, "{password}");
         }

@@ -68,7 +68,7 @@ mod tests {
             b"n=user,r=rOprNGfwEbeRWgbNEkqO,r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,\
             s=W22ZaJ0SNY7soEsUEjb6gQ==,i=4096,c=biws,r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0";
         let response = BASE64_STANDARD.decode("dHzbZapWIk4jUhN+Ute9ytag9zjfMHgsqmmiz7AndVQ=").unwrap();
-        let answer = Answer { username: b"user", challenge, response: &response };
+        let answer = Answer { username: b"user", domain: b"", challenge, response: &response };
         assert!(sha256(b"pencil", &answer));
         assert!(!sha256(b"pencils", &answer));
     }

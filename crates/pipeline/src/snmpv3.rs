@@ -92,7 +92,7 @@ mod tests {
             let [message, engine, digest] = parts.as_slice() else { panic!("{line}") };
             let length = u8::try_from(engine.len()).unwrap();
             let challenge = [&[length][..], engine, message].concat();
-            let answer = Answer { username: b"admin", challenge: &challenge, response: digest };
+            let answer = Answer { username: b"admin", domain: b"", challenge: &challenge, response: digest };
             assert!(matches(b"maplesyrup", &answer), "{line}");
             assert!(!matches(b"maplesyrup2", &answer), "{line}");
         }
@@ -103,7 +103,7 @@ mod tests {
         for challenge in [&b""[..], b"\0", b"\x05abcd", b"\x04abcd", b"\xffabcd", b"\x02abcd"] {
             for length in [0, 12, 13, 48] {
                 let response = vec![0; length];
-                let answer = Answer { username: b"u", challenge, response: &response };
+                let answer = Answer { username: b"u", domain: b"", challenge, response: &response };
                 assert!(!matches(b"p", &answer) && !matches(b"", &answer), "{challenge:?}");
             }
         }

@@ -13,7 +13,7 @@ use std::{
 
 use haldane_core::{
     Arrival, Cx, Effects, Entry, Exchange, Flow, Halt, Host, Input, Keep, Limits, Login, Peer, Problem,
-    Secret, Section, Sighting, Table, Transport, Value, Watch, Watched,
+    Secret, Section, Sighting, Table, Transport, Value, Watch, Watched, Windows,
     section::{Item, Node, Place, Raw},
     sensor::AnySensor,
     service::{AnyProtocol, Service},
@@ -96,7 +96,7 @@ impl Keep for InMemory {
 pub fn host() -> Host {
     static KEEP: LazyLock<Arc<InMemory>> = LazyLock::new(Arc::default);
     let keep: Arc<dyn Keep> = Arc::<InMemory>::clone(&KEEP);
-    Host { name: "files01".into(), keep }
+    Host { name: "files01".into(), windows: Windows::new("files01", ""), keep }
 }
 
 /// Builds the service of that row from `key = value` lines (values: `"text"`, numbers, `true`, `false`, lists

@@ -20,7 +20,7 @@ use haldane_core::{
 };
 use haldane_services::{
     ALL,
-    replay::{Counting, InMemory, build, build_on, peer},
+    replay::{Counting, InMemory, build, build_on, host, peer},
 };
 
 fn entry() -> &'static Entry {
@@ -203,7 +203,7 @@ fn an_upload_is_kept_only_if_that_is_asked_for() {
     let upload = |settings: &[&str]| {
         let keep = Arc::new(InMemory::default());
         let shared: Arc<dyn Keep> = Arc::<InMemory>::clone(&keep);
-        let host = Host { name: "files01".into(), keep: shared };
+        let host = Host { keep: shared, ..host() };
         let service = build_on(entry(), settings, &host).unwrap();
         let (mut transfer, _) = Driven::new(&service, &request(2, &[b"../../etc/passwd", b"octet"]));
         transfer.take(&data(1, b"12345678"));
@@ -222,8 +222,7 @@ fn an_upload_is_kept_only_if_that_is_asked_for() {
 fn uploads_that_are_to_be_kept_share_a_bound() {
     let settings = ["keep_uploads = \"/nowhere\"", "max_upload = \"16 MiB\""];
     let service =
-        build_on(entry(), &settings, &Host { name: "files01".into(), keep: Arc::new(InMemory::default()) })
-            .unwrap();
+        build_on(entry(), &settings, &Host { keep: Arc::new(InMemory::default()), ..host() }).unwrap();
     let large = request(2, &[b"a", b"octet", b"blksize", b"65464"]);
     let (mut first, _) = Driven::new(&service, &large);
     let (mut second, _) = Driven::new(&service, &large);

@@ -2,5 +2,6 @@
 
 pub mod ber;
 pub mod ntlm;
+pub mod spnego;
 pub mod text;
 pub mod vnc;

@@ -1,36 +1,105 @@
-//! NTLM messages as far as their names and answers go (MS-NLMP, section 2.2.1): the client's first, our challenge, and
-//! the client's answer to it. Nothing is verified.
+//! NTLM (MS-NLMP, section 2.2): the client's first message, our challenge, and the client's answer to it with the
+//! names and proofs in it. Nothing is verified.
+//!
+//! Services do not come here but to [`crate::spnego::Conversation`]; except SMB 1 as spoken before SPNEGO, which
+//! fills an [`Answer`] of its own.
+
+use std::{
+    borrow::Cow,
+    time::{Duration, SystemTime},
+};
+
+use haldane_core::{Login, Secret, Sighting, Untrusted, Windows};
 
 /// With what each message begins.
 pub const SIGNATURE: &[u8; 8] = b"NTLMSSP\0";
 
-/// Text is UTF-16 (MS-NLMP, section 2.2.2.5).
-const UNICODE: u32 = 0x0000_0001;
-/// The domain stands in the first message.
-const DOMAIN_SUPPLIED: u32 = 0x0000_1000;
-/// The workstation stands in the first message.
-const WORKSTATION_SUPPLIED: u32 = 0x0000_2000;
-/// Of our challenge: Unicode, OEM, target requested, NTLM, always sign, the target is a server, extended session
-/// security, target information, 128 and 56 bits.
-const OFFERED: u32 = 0xa28a_8207;
+/// Flags (section 2.2.2.5).
+pub mod flag {
+    /// Text is UTF-16.
+    pub const UNICODE: u32 = 0x0000_0001;
+    /// Text may be in a code page.
+    pub const OEM: u32 = 0x0000_0002;
+    /// The server is to name its authority.
+    pub const REQUEST_TARGET: u32 = 0x0000_0004;
+    /// The client has no name.
+    pub const ANONYMOUS: u32 = 0x0000_0800;
+    /// The domain stands in the first message.
+    pub const DOMAIN_SUPPLIED: u32 = 0x0000_1000;
+    /// The workstation stands in the first message.
+    pub const WORKSTATION_SUPPLIED: u32 = 0x0000_2000;
+    /// NTLM itself.
+    pub const NTLM: u32 = 0x0000_0200;
+    /// Session keys of the LAN Manager.
+    pub const LM_KEY: u32 = 0x0000_0080;
+    /// The authority is a domain.
+    pub const TARGET_DOMAIN: u32 = 0x0001_0000;
+    /// The authority is a server.
+    pub const TARGET_SERVER: u32 = 0x0002_0000;
+    /// Version 1 with a challenge of the client's, too.
+    pub const EXTENDED_SECURITY: u32 = 0x0008_0000;
+    /// The challenge names the server.
+    pub const TARGET_INFO: u32 = 0x0080_0000;
+    /// The version is told.
+    pub const VERSION: u32 = 0x0200_0000;
+    /// What a server grants if it is asked for: signing, sealing, always signing, 128 bits, key exchange, 56 bits.
+    pub const GRANTED: u32 = 0xe000_8030;
+}
+
+/// Ids of the pairs that name a server (section 2.2.2.1).
+mod pair {
+    pub(super) const END: u16 = 0;
+    pub(super) const COMPUTER: u16 = 1;
+    pub(super) const DOMAIN: u16 = 2;
+    pub(super) const DNS_COMPUTER: u16 = 3;
+    pub(super) const DNS_DOMAIN: u16 = 4;
+    pub(super) const DNS_TREE: u16 = 5;
+    pub(super) const FLAGS: u16 = 6;
+    pub(super) const TIMESTAMP: u16 = 7;
+    pub(super) const TARGET_NAME: u16 = 9;
+    /// More of them than there are ids is nonsense.
+    pub(super) const MOST: usize = 32;
+}
+
+/// Bytes of a challenge before its texts.
+const HEAD: u32 = 56;
+/// Bytes of an answer of version 1.
+const V1: usize = 24;
+/// Bytes of the proof, and of what stands before the pairs, in an answer of version 2 (section 2.2.2.8).
+const PROOF: usize = 16;
+const BEFORE_PAIRS: usize = 28;
+/// In the flags of the client's pairs: the message has a MIC.
+const HAS_MIC: u32 = 2;
+/// From 1601, where Windows begins to count, to 1970, in seconds.
+const SINCE_1601: Duration = Duration::from_secs(11_644_473_600);
 
 /// What a client sends.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Message {
-    /// The first message: who it is, if it says so.
-    Negotiate {
-        /// Its domain, in UTF-8; empty if not told.
-        domain: Vec<u8>,
-        /// Its own name, in UTF-8; empty if not told.
-        workstation: Vec<u8>,
-    },
+    /// The first message.
+    Negotiate(Negotiate),
     /// The answer to a challenge.
     Authenticate(Answer),
+}
+
+/// The first message: who the client is, if it says so.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Negotiate {
+    /// What it wishes for; see [`flag`].
+    pub flags: u32,
+    /// Its domain, in UTF-8; empty if not told.
+    pub domain: Vec<u8>,
+    /// Its own name, in UTF-8; empty if not told.
+    pub workstation: Vec<u8>,
+    /// The version of Windows it runs, as in `10.0.19041`.
+    pub version: Option<String>,
 }
 
 /// The answer to a challenge.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Answer {
+    /// See [`flag`].
+    pub flags: u32,
     /// In UTF-8; empty for an anonymous client.
     pub user: Vec<u8>,
     /// In UTF-8.
@@ -41,6 +110,19 @@ pub struct Answer {
     pub lm: Vec<u8>,
     /// NtChallengeResponse: 24 bytes in version 1, more in version 2, nothing for an anonymous client.
     pub nt: Vec<u8>,
+    /// The version of Windows it runs, as in `10.0.19041`.
+    pub version: Option<String>,
+}
+
+/// Whom an answer stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Identity {
+    /// Nobody: no name and no proof.
+    Anonymous,
+    /// The account that needs no password of its own.
+    Guest,
+    /// Somebody.
+    User,
 }
 
 impl Message {
@@ -52,21 +134,26 @@ impl Message {
         match kind {
             1 => {
                 let flags = number(bytes.get(12..16)?)?;
-                let oem = |at, flag| if flags & flag == 0 { Vec::new() } else { field(at).to_vec() };
-                Some(Self::Negotiate {
-                    domain: oem(16, DOMAIN_SUPPLIED),
-                    workstation: oem(24, WORKSTATION_SUPPLIED),
-                })
+                let oem = |at, bit| if flags & bit == 0 { Vec::new() } else { field(at).to_vec() };
+                Some(Self::Negotiate(Negotiate {
+                    flags,
+                    domain: oem(16, flag::DOMAIN_SUPPLIED),
+                    workstation: oem(24, flag::WORKSTATION_SUPPLIED),
+                    version: version(flags, bytes.get(32..40)),
+                }))
             }
             3 => {
-                let unicode = bytes.get(60..64).and_then(number).is_none_or(|flags| flags & UNICODE != 0);
+                let flags = bytes.get(60..64).and_then(number).unwrap_or(flag::UNICODE);
+                let unicode = flags & flag::UNICODE != 0;
                 let text = |at| if unicode { utf8(field(at)) } else { field(at).to_vec() };
                 Some(Self::Authenticate(Answer {
+                    flags,
                     lm: field(12).to_vec(),
                     nt: field(20).to_vec(),
                     domain: text(28),
                     user: text(36),
                     workstation: text(44),
+                    version: version(flags, bytes.get(64..72)),
                 }))
             }
             _ => None,
@@ -75,36 +162,153 @@ impl Message {
 }
 
 impl Answer {
-    /// The line for hashcat (modes 5500 and 5600) and john (netntlm, netntlmv2). `None` if there is nothing to crack.
+    /// Whom it stands for.
+    pub fn identity(&self) -> Identity {
+        // An anonymous client may send a LmChallengeResponse of one zero byte (section 3.2.5.1.2).
+        if self.user.is_empty() && self.nt.is_empty() && matches!(self.lm.as_slice(), [] | [0]) {
+            Identity::Anonymous
+        } else if self.user.eq_ignore_ascii_case(b"guest") {
+            Identity::Guest
+        } else {
+            Identity::User
+        }
+    }
+
+    /// How the proof was made: `netntlmv2`, `netntlmv1`, or `netlm` if there is none but that of the LAN Manager.
+    pub fn scheme(&self) -> &'static str {
+        match self.nt.len() {
+            V1 => "netntlmv1",
+            0 => "netlm",
+            _ => "netntlmv2",
+        }
+    }
+
+    /// The login that it is. `challenge`: ours, if one was sent.
+    pub fn login(&self, challenge: Option<&[u8; 8]>) -> Login {
+        let mut login = Login::new("ntlm").user(&self.user);
+        login.domain = Some(&self.domain).filter(|domain| !domain.is_empty()).map(Untrusted::new);
+        if self.identity() == Identity::Anonymous {
+            return login;
+        }
+        let response = if self.nt.is_empty() { &self.lm } else { &self.nt };
+        // What went into the answer: with the client's own challenge, where version 1 has that.
+        let mut sent = challenge.map(|challenge| challenge.to_vec()).unwrap_or_default();
+        if !sent.is_empty() {
+            sent.extend_from_slice(self.client_challenge().unwrap_or_default());
+        }
+        login.secret(Secret::Response {
+            scheme: Cow::Borrowed(self.scheme()),
+            challenge: Untrusted::new(sent),
+            response: response.into(),
+            crackable: challenge.and_then(|challenge| self.crackable(challenge)),
+        })
+    }
+
+    /// The client's challenge in version 1 with extended session security (section 3.3.1).
+    fn client_challenge(&self) -> Option<&[u8]> {
+        let (client, rest) = self.lm.split_at_checked(8)?;
+        (self.nt.len() == V1 && rest == [0; 16]).then_some(client)
+    }
+
+    /// The line for hashcat (modes 5500 and 5600) and john (netntlm, netntlmv2, netlm). `None` if there is nothing to
+    /// crack, or nothing that fits a line.
     pub fn crackable(&self, challenge: &[u8; 8]) -> Option<String> {
         let (user, domain) = (std::str::from_utf8(&self.user).ok()?, std::str::from_utf8(&self.domain).ok()?);
         if user.contains([':', '\r', '\n']) || domain.contains([':', '\r', '\n']) {
             return None;
         }
         match self.nt.len() {
-            24 => Some(format!("{user}::{domain}:{}:{}:{}", hex(&self.lm), hex(&self.nt), hex(challenge))),
+            V1 => Some(format!("{user}::{domain}:{}:{}:{}", hex(&self.lm), hex(&self.nt), hex(challenge))),
             25.. => {
-                let (proof, blob) = self.nt.split_at_checked(16)?;
+                let (proof, blob) = self.nt.split_at_checked(PROOF)?;
                 Some(format!("{user}::{domain}:{}:{}:{}", hex(challenge), hex(proof), hex(blob)))
             }
+            0 if self.lm.len() == V1 => Some(format!("{user}:$NETLM${}${}", hex(challenge), hex(&self.lm))),
             _ => None,
+        }
+    }
+
+    /// Whether it says that it has a message integrity code.
+    pub fn has_mic(&self) -> bool {
+        self.pair(pair::FLAGS).and_then(number).is_some_and(|flags| flags & HAS_MIC != 0)
+    }
+
+    /// The service that the client believes to talk to, in UTF-8: `HTTP/files01`.
+    pub fn target(&self) -> Option<Vec<u8>> {
+        self.pair(pair::TARGET_NAME).map(utf8).filter(|name| !name.is_empty())
+    }
+
+    /// One of the pairs that an answer of version 2 repeats.
+    fn pair(&self, wanted: u16) -> Option<&[u8]> {
+        let mut rest = self.nt.get(PROOF.checked_add(BEFORE_PAIRS)?..)?;
+        for _ in 0..pair::MOST {
+            let (head, tail) = rest.split_at_checked(4)?;
+            let short = |bytes: &[u8]| bytes.try_into().ok().map(u16::from_le_bytes);
+            let (id, length) = (short(head.get(..2)?)?, short(head.get(2..)?)?);
+            let (value, tail) = tail.split_at_checked(length.into())?;
+            match id {
+                _ if id == wanted => return Some(value),
+                pair::END => return None,
+                _ => rest = tail,
+            }
+        }
+        None
+    }
+
+    /// What it reveals beside the login.
+    #[must_use]
+    pub fn facts(&self, mut seen: Sighting) -> Sighting {
+        let identity = match self.identity() {
+            Identity::Anonymous => Some("anonymous"),
+            Identity::Guest => Some("guest"),
+            Identity::User => None,
+        };
+        if let Some(identity) = identity {
+            seen = seen.with("identity", identity);
+        }
+        if !self.workstation.is_empty() {
+            seen = seen.with("workstation", self.workstation.as_slice());
+        }
+        if let Some(version) = &self.version {
+            seen = seen.with("client_version", version.as_str());
+        }
+        if let Some(target) = self.target() {
+            seen = seen.with("spn", target);
+        }
+        if self.has_mic() { seen.with("mic", true) } else { seen }
+    }
+}
+
+impl Negotiate {
+    /// What it reveals.
+    #[must_use]
+    pub fn facts(&self, mut seen: Sighting) -> Sighting {
+        for (key, value) in [("domain", &self.domain), ("workstation", &self.workstation)] {
+            if !value.is_empty() {
+                seen = seen.with(key, value.as_slice());
+            }
+        }
+        match &self.version {
+            Some(version) => seen.with("client_version", version.as_str()),
+            None => seen,
         }
     }
 }
 
-/// Our challenge (MS-NLMP, section 2.2.1.2), as a server of that name that is in no domain.
-pub fn challenge(nonce: &[u8; 8], computer: &str) -> Vec<u8> {
-    let computer: String =
-        computer.split('.').next().unwrap_or_default().to_uppercase().chars().take(15).collect();
-    let name: Vec<u8> = computer.encode_utf16().flat_map(u16::to_le_bytes).collect();
-    // MsvAvNbDomainName, MsvAvNbComputerName, MsvAvEOL (section 2.2.2.1).
-    let mut facts = Vec::new();
-    for id in [2_u16, 1] {
-        facts.extend_from_slice(&id.to_le_bytes());
-        facts.extend_from_slice(&length(&name).to_le_bytes());
-        facts.extend_from_slice(&name);
+/// Our challenge (section 2.2.1.2) to a client that wishes for `flags`, as Windows makes it.
+pub fn challenge(flags: u32, nonce: &[u8; 8], host: &Windows, now: SystemTime) -> Vec<u8> {
+    let asked = |bit: u32| flags & bit != 0;
+    let mut granted = flags & flag::GRANTED | flag::NTLM | flag::TARGET_INFO | flag::VERSION;
+    granted |= if asked(flag::UNICODE) || !asked(flag::OEM) { flag::UNICODE } else { flag::OEM };
+    granted |= flags & if asked(flag::EXTENDED_SECURITY) { flag::EXTENDED_SECURITY } else { flag::LM_KEY };
+    let mut name = Vec::new();
+    if asked(flag::REQUEST_TARGET) {
+        granted |= flag::REQUEST_TARGET;
+        granted |= if host.joined() { flag::TARGET_DOMAIN } else { flag::TARGET_SERVER };
+        let authority = host.authority();
+        name = if granted & flag::UNICODE != 0 { wide(authority) } else { authority.as_bytes().to_vec() };
     }
-    facts.extend_from_slice(&[0; 4]);
+    let facts = target_info(host, now);
     let mut message = [&SIGNATURE[..], &[2, 0, 0, 0]].concat();
     let place = |text: &[u8], at: u32, message: &mut Vec<u8>| {
         for _ in 0..2 {
@@ -113,19 +317,69 @@ pub fn challenge(nonce: &[u8; 8], computer: &str) -> Vec<u8> {
         message.extend_from_slice(&at.to_le_bytes());
     };
     place(&name, HEAD, &mut message);
-    message.extend_from_slice(&OFFERED.to_le_bytes());
+    message.extend_from_slice(&granted.to_le_bytes());
     message.extend_from_slice(nonce);
     message.extend_from_slice(&[0; 8]);
     place(&facts, HEAD.saturating_add(u32::from(length(&name))), &mut message);
-    // Version: Windows 10, build 17763, NTLM revision 15.
-    message.extend_from_slice(&[10, 0, 0x63, 0x45, 0, 0, 0, 15]);
+    let (major, minor) = host.release.version;
+    let [low, high] = host.release.build.to_le_bytes();
+    // Behind the build, the revision of NTLM: 15.
+    message.extend_from_slice(&[major, minor, low, high, 0, 0, 0, 15]);
     message.extend_from_slice(&name);
     message.extend_from_slice(&facts);
     message
 }
 
-/// Bytes of a challenge before its texts.
-const HEAD: u32 = 56;
+/// Who we are (section 2.2.2.1), in the order of Windows.
+fn target_info(host: &Windows, now: SystemTime) -> Vec<u8> {
+    let domain = if host.joined() { &host.domain } else { &host.dns_name };
+    let mut pairs = vec![
+        (pair::DOMAIN, wide(host.authority())),
+        (pair::COMPUTER, wide(&host.computer)),
+        (pair::DNS_DOMAIN, wide(domain)),
+        (pair::DNS_COMPUTER, wide(&host.dns_name)),
+    ];
+    if host.joined() {
+        pairs.push((pair::DNS_TREE, wide(&host.domain)));
+    }
+    pairs.push((pair::TIMESTAMP, filetime(now).to_le_bytes().to_vec()));
+    pairs.push((pair::END, Vec::new()));
+    let mut bytes = Vec::new();
+    for (id, value) in pairs {
+        bytes.extend_from_slice(&id.to_le_bytes());
+        bytes.extend_from_slice(&length(&value).to_le_bytes());
+        bytes.extend_from_slice(&value);
+    }
+    bytes
+}
+
+/// A time as Windows counts it (MS-DTYP, section 2.3.3): steps of 100 ns since 1601.
+pub fn filetime(time: SystemTime) -> u64 {
+    let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let since = since.saturating_add(SINCE_1601);
+    since.as_secs().saturating_mul(10_000_000).saturating_add(u64::from(since.subsec_nanos() / 100))
+}
+
+/// Text in UTF-16, little end first.
+pub fn wide(text: &str) -> Vec<u8> {
+    text.encode_utf16().flat_map(u16::to_le_bytes).collect()
+}
+
+/// UTF-16, little end first, in UTF-8; what is none becomes U+FFFD.
+pub fn utf8(bytes: &[u8]) -> Vec<u8> {
+    let units = bytes.chunks_exact(2).filter_map(|pair| pair.try_into().ok().map(u16::from_le_bytes));
+    char::decode_utf16(units)
+        .map(|c| c.unwrap_or(char::REPLACEMENT_CHARACTER))
+        .collect::<String>()
+        .into_bytes()
+}
+
+/// The version of Windows (section 2.2.2.10), where the flags say that it is there.
+fn version(flags: u32, bytes: Option<&[u8]>) -> Option<String> {
+    let [major, minor, low, high, ..] = bytes.filter(|_| flags & flag::VERSION != 0)? else { return None };
+    let build = u16::from_le_bytes([*low, *high]);
+    (*major != 0).then(|| format!("{major}.{minor}.{build}"))
+}
 
 fn length(text: &[u8]) -> u16 {
     u16::try_from(text.len()).unwrap_or(u16::MAX)
@@ -143,14 +397,6 @@ fn part(bytes: &[u8], at: usize) -> Option<&[u8]> {
     bytes.get(start..start.checked_add(length)?)
 }
 
-fn utf8(bytes: &[u8]) -> Vec<u8> {
-    let units = bytes.chunks_exact(2).filter_map(|pair| pair.try_into().ok().map(u16::from_le_bytes));
-    char::decode_utf16(units)
-        .map(|c| c.unwrap_or(char::REPLACEMENT_CHARACTER))
-        .collect::<String>()
-        .into_bytes()
-}
-
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
@@ -159,7 +405,7 @@ fn hex(bytes: &[u8]) -> String {
 mod tests {
     use super::*;
 
-    fn answer(flags: u32, texts: [&[u8]; 5]) -> Vec<u8> {
+    fn answer(flags: u32, texts: [&[u8]; 5]) -> Answer {
         let mut head = [&SIGNATURE[..], &[3, 0, 0, 0]].concat();
         let (mut at, mut payload) = (64_u32, Vec::new());
         for text in texts {
@@ -172,77 +418,143 @@ mod tests {
         head.extend([0; 8]);
         head.extend(flags.to_le_bytes());
         head.extend(payload);
-        head
+        for length in 0..head.len() {
+            let _ = Message::read(&head[..length]);
+        }
+        match Message::read(&head) {
+            Some(Message::Authenticate(answer)) => answer,
+            other => panic!("{other:?}"),
+        }
     }
 
-    fn wide(text: &str) -> Vec<u8> {
-        text.encode_utf16().flat_map(u16::to_le_bytes).collect()
+    fn response(login: &Login) -> (&str, &[u8], Option<&str>) {
+        let Some(Secret::Response { scheme, challenge, crackable, .. }) = &login.secret else { panic!() };
+        (scheme, challenge.raw(), crackable.as_deref())
     }
 
     #[test]
     fn the_answer_s_names_and_proofs_are_read_and_make_a_crackable_line() {
-        // The example of MS-NLMP, section 4.2.4 (version 2), cut short behind the proof.
         let (lm, nt) = ([0x86; 24], [[0x68; 16], [1; 16]].concat());
-        let read =
-            Message::read(&answer(UNICODE, [&lm, &nt, &wide("Domain"), &wide("Jürgen"), &wide("COMPUTER")]));
-        let Some(Message::Authenticate(answer)) = read else { panic!("{read:?}") };
-        assert_eq!((answer.user.as_slice(), answer.domain.as_slice()), ("Jürgen".as_bytes(), &b"Domain"[..]));
-        assert_eq!(answer.workstation, b"COMPUTER");
-        let line = answer.crackable(&[0xab; 8]).unwrap();
-        assert_eq!(
-            line,
-            format!("Jürgen::Domain:{}:{}:{}", "ab".repeat(8), "68".repeat(16), "01".repeat(16))
-        );
+        let read = answer(flag::UNICODE, [&lm, &nt, &wide("Domain"), &wide("Jürgen"), &wide("COMPUTER")]);
+        let login = read.login(Some(&[0xab; 8]));
+        assert_eq!(login.username, Some("Jürgen".into()));
+        assert_eq!(login.domain, Some("Domain".into()));
+        assert_eq!(read.workstation, b"COMPUTER");
+        let line = format!("Jürgen::Domain:{}:{}:{}", "ab".repeat(8), "68".repeat(16), "01".repeat(16));
+        assert_eq!(response(&login), ("netntlmv2", &[0xab; 8][..], Some(line.as_str())));
+        assert_eq!(response(&read.login(None)), ("netntlmv2", &[][..], None));
     }
 
     #[test]
-    fn an_old_answer_is_crackable_too_and_an_anonymous_one_is_not() {
-        let Some(Message::Authenticate(old)) =
-            Message::read(&answer(0, [&[1; 24], &[2; 24], b"D", b"eve", b"W"]))
-        else {
-            panic!()
-        };
-        let line = old.crackable(&[3; 8]).unwrap();
-        assert_eq!(line, format!("eve::D:{}:{}:{}", "01".repeat(24), "02".repeat(24), "03".repeat(8)));
-        let Some(Message::Authenticate(nobody)) = Message::read(&answer(UNICODE, [&[0], b"", b"", b"", b""]))
-        else {
-            panic!()
-        };
-        assert_eq!(nobody.crackable(&[3; 8]), None);
+    fn old_answers_are_crackable_with_all_that_went_into_them() {
+        let old = answer(0, [&[1; 24], &[2; 24], b"D", b"eve", b"W"]);
+        let line = format!("eve::D:{}:{}:{}", "01".repeat(24), "02".repeat(24), "03".repeat(8));
+        assert_eq!(response(&old.login(Some(&[3; 8]))), ("netntlmv1", &[3; 8][..], Some(line.as_str())));
+        let client = [[9; 8], [0; 8], [0; 8]].concat();
+        let both = answer(0, [&client, &[2; 24], b"D", b"eve", b"W"]).login(Some(&[3; 8]));
+        assert_eq!(response(&both).1, [[3; 8], [9; 8]].concat());
+        let oldest = answer(0, [&[1; 24], b"", b"D", b"eve", b"W"]).login(Some(&[3; 8]));
+        let line = format!("eve:$NETLM${}${}", "03".repeat(8), "01".repeat(24));
+        assert_eq!(response(&oldest), ("netlm", &[3; 8][..], Some(line.as_str())));
+        let odd = answer(0, [b"", &[2; 24], b"D", b"a:b", b"W"]);
+        assert_eq!(odd.crackable(&[3; 8]), None);
+    }
+
+    #[test]
+    fn nobody_and_a_guest_are_told_apart() {
+        for lm in [&[0][..], b""] {
+            let nobody = answer(flag::UNICODE, [lm, b"", b"", b"", b""]);
+            assert_eq!((nobody.identity(), nobody.login(Some(&[3; 8])).secret), (Identity::Anonymous, None));
+        }
+        let guest = answer(0, [&[0; 24], &[2; 24], b"", b"Guest", b""]);
+        assert_eq!(guest.identity(), Identity::Guest);
+        assert_eq!(answer(0, [&[0; 24], &[2; 24], b"", b"", b""]).identity(), Identity::User);
+    }
+
+    #[test]
+    fn what_the_pairs_of_version_two_say_is_read() {
+        let mut nt = vec![0; PROOF + BEFORE_PAIRS];
+        nt.extend([2, 0, 2, 0, b'D', 0, 6, 0, 4, 0, 2, 0, 0, 0, 9, 0, 6, 0, b'a', 0, b'/', 0, b'b', 0]);
+        let unended = Answer { nt: nt.clone(), ..Answer::default() };
+        assert!(unended.has_mic());
+        assert_eq!(unended.target(), Some(b"a/b".to_vec()));
+        for length in 0..nt.len() {
+            let cut = Answer { nt: nt[..length].to_vec(), ..Answer::default() };
+            assert_eq!(cut.target(), None);
+        }
+        nt.splice(PROOF + BEFORE_PAIRS.., [0; 400]);
+        assert!(!Answer { nt, ..Answer::default() }.has_mic());
     }
 
     #[test]
     fn a_first_message_tells_its_names_only_if_its_flags_say_so() {
-        let mut first = [&SIGNATURE[..], &[1, 0, 0, 0, 7, 0x30, 0, 0]].concat();
-        first.extend([3, 0, 3, 0, 32, 0, 0, 0, 2, 0, 2, 0, 35, 0, 0, 0]);
+        let mut first = [&SIGNATURE[..], &[1, 0, 0, 0, 7, 0x30, 0, 2]].concat();
+        first.extend([3, 0, 3, 0, 40, 0, 0, 0, 2, 0, 2, 0, 43, 0, 0, 0, 10, 0, 0x61, 0x4a, 0, 0, 0, 15]);
         first.extend(b"DOMPC");
-        let named = Message::Negotiate { domain: b"DOM".to_vec(), workstation: b"PC".to_vec() };
-        assert_eq!(Message::read(&first), Some(named));
+        let named = Negotiate {
+            flags: 0x0200_3007,
+            domain: b"DOM".to_vec(),
+            workstation: b"PC".to_vec(),
+            version: Some("10.0.19041".to_owned()),
+        };
+        assert_eq!(Message::read(&first), Some(Message::Negotiate(named)));
         first[13] = 0;
-        let silent = Message::Negotiate { domain: Vec::new(), workstation: Vec::new() };
-        assert_eq!(Message::read(&first), Some(silent));
+        first[15] = 0;
+        let silent = Negotiate { flags: 7, ..Negotiate::default() };
+        assert_eq!(Message::read(&first), Some(Message::Negotiate(silent)));
     }
 
     #[test]
     fn fields_that_point_outside_are_empty_and_other_messages_none() {
-        let mut wild = answer(UNICODE, [b"", b"", b"", &wide("a"), b""]);
-        wild[36..44].copy_from_slice(&[0xff; 8]);
+        let mut wild = [&SIGNATURE[..], &[3, 0, 0, 0]].concat();
+        wild.extend([0xff; 60]);
         let Some(Message::Authenticate(answer)) = Message::read(&wild) else { panic!() };
         assert_eq!(answer.user, b"");
-        for length in 0..wild.len() {
-            let _ = Message::read(&wild[..length]);
-        }
-        assert_eq!(Message::read(&challenge(&[0; 8], "files01")), None);
+        let ours = challenge(0, &[0; 8], &Windows::new("files01", ""), SystemTime::UNIX_EPOCH);
+        assert_eq!(Message::read(&ours), None);
         assert_eq!(Message::read(b"NTLMSSP"), None);
     }
 
     #[test]
-    fn the_challenge_s_fields_point_to_its_texts() {
-        let message = challenge(&[7; 8], "files01.example.com");
+    fn the_challenge_names_a_machine_alone_as_windows_does() {
+        let now = SystemTime::UNIX_EPOCH + Duration::new(1_700_000_000, 500);
+        // As nmap's scripts and PowerShell ask.
+        let message = challenge(0xa208_8207, &[7; 8], &Windows::new("files01", ""), now);
         assert_eq!(part(&message, 12).unwrap(), wide("FILES01"));
+        assert_eq!(number(&message[20..24]), Some(0xa28a_8205));
         assert_eq!(&message[24..32], &[7; 8]);
-        let facts = part(&message, 40).unwrap();
-        assert_eq!((&facts[..4], &facts[facts.len() - 4..]), (&[2, 0, 14, 0][..], &[0; 4][..]));
-        assert_eq!(message.len(), 56 + 14 + facts.len());
+        assert_eq!(&message[48..56], &[10, 0, 0x63, 0x45, 0, 0, 0, 15]);
+        let time = 133_444_736_000_000_005_u64.to_le_bytes();
+        let facts = [
+            &[2, 0, 14, 0][..],
+            &wide("FILES01"),
+            &[1, 0, 14, 0],
+            &wide("FILES01"),
+            &[4, 0, 14, 0],
+            &wide("files01"),
+            &[3, 0, 14, 0],
+            &wide("files01"),
+            &[7, 0, 8, 0],
+            &time,
+            &[0; 4],
+        ];
+        assert_eq!(part(&message, 40).unwrap(), facts.concat());
+        assert_eq!(message.len(), 56 + 14 + facts.concat().len());
+    }
+
+    #[test]
+    fn a_member_of_a_domain_names_that_and_a_client_without_unicode_gets_its_code_page() {
+        let host = Windows::new("files01", "corp.example.com");
+        let message = challenge(0xa208_8207, &[7; 8], &host, SystemTime::UNIX_EPOCH);
+        assert_eq!(number(&message[20..24]), Some(0xa289_8205));
+        assert_eq!(part(&message, 12).unwrap(), wide("CORP"));
+        let tree = [&[5, 0, 32, 0][..], &wide("corp.example.com")].concat();
+        assert!(message.windows(tree.len()).any(|window| window == tree));
+        // As curl asks.
+        let message = challenge(0x0008_8206, &[7; 8], &host, SystemTime::UNIX_EPOCH);
+        assert_eq!(number(&message[20..24]), Some(0x0289_8206));
+        assert_eq!(part(&message, 12).unwrap(), b"CORP");
+        let message = challenge(0x0000_0001, &[7; 8], &host, SystemTime::UNIX_EPOCH);
+        assert_eq!((part(&message, 12).unwrap(), number(&message[20..24])), (&b""[..], Some(0x0280_0201)));
     }
 }

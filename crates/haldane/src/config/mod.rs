@@ -17,7 +17,7 @@ pub mod text;
 
 use std::{fmt, net::IpAddr, path::PathBuf, sync::Arc, time::Duration};
 
-use haldane_core::{Host, Keep, Problem, Table};
+use haldane_core::{Host, Keep, Problem, Table, Windows};
 use haldane_pipeline::Ignore;
 
 use self::{environment::Lookup, keep::Folder};
@@ -95,12 +95,20 @@ pub struct Config {
 pub struct HostSettings {
     /// To attackers: in banners and certificates.
     pub name: String,
+    /// To attackers, where decoys speak as Windows.
+    pub windows: Windows,
     /// In events.
     pub node_id: String,
     /// To people, in alerts; may be empty.
     pub label: String,
     /// Where it stands and what for; may be empty.
     pub description: String,
+}
+
+impl HostSettings {
+    fn machine(&self, keep: Arc<dyn Keep>) -> Host {
+        Host { name: self.name.clone(), windows: self.windows.clone(), keep }
+    }
 }
 
 /// The store.
@@ -174,7 +182,7 @@ impl Config {
 
     /// What services may know of this machine.
     pub fn service_host(&self, write: bool) -> Host {
-        Host { name: self.host.name.clone(), keep: keeper(&self.state_folder, write) }
+        self.host.machine(keeper(&self.state_folder, write))
     }
 }
 

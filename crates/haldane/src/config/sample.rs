@@ -1,7 +1,7 @@
 //! The commented file that `haldane init` writes. Nothing in it is written by hand but its head: keys,
 //! defaults and words come from the registries, by reading empty tables.
 
-use haldane_core::{Host, Section, Table, section::Described};
+use haldane_core::{Host, Section, Table, Windows, section::Described};
 use haldane_sinks::Sender;
 
 use super::{EVERYWHERE, Surroundings, keeper, service, settings};
@@ -63,7 +63,11 @@ type Keys = Vec<(&'static str, Vec<Described>)>;
 
 fn services() -> Keys {
     let (table, mut problems) = (Table::default(), Vec::new());
-    let host = Host { name: "files01".to_owned(), keep: keeper(std::path::Path::new(""), false) };
+    let host = Host {
+        name: "files01".to_owned(),
+        windows: Windows::new("files01", ""),
+        keep: keeper(std::path::Path::new(""), false),
+    };
     let mut keys = |entry| {
         let mut section = Section::new(&table, &mut problems);
         service::configure(entry, &mut section, &EVERYWHERE, &host);

@@ -200,8 +200,13 @@ pub(super) fn configure(
         }
     }
     let table = section.table().clone();
-    let fingerprint = format!("{} {} {listen:?} {}", entry.name, host.name, canonical(&table));
+    let fingerprint = format!("{} {listen:?} {}", identity(entry, host), canonical(&table));
     ServiceConfig { entry, service, endpoints, tls, proxies, limits, honeycreds, fingerprint, table }
+}
+
+/// Which service that is, and of which machine.
+fn identity(entry: &Entry, host: &Host) -> String {
+    format!("{} {} {:?}", entry.name, host.name, host.windows)
 }
 
 /// The same for a sensor: it has no ports, no connections, and no bounds of its own.
@@ -217,7 +222,7 @@ fn watching(entry: &'static Entry, section: &mut Section<'_>, host: &Host) -> Se
         proxies: None,
         limits: Limits::DEFAULT,
         honeycreds,
-        fingerprint: format!("{} {} {}", entry.name, host.name, canonical(&table)),
+        fingerprint: format!("{} {}", identity(entry, host), canonical(&table)),
         table,
     }
 }

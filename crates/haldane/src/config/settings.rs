@@ -7,8 +7,9 @@ use std::{
 };
 
 use haldane_core::{
-    Host, Problem, Section, Table,
+    Problem, Section, Table, Windows,
     section::{Item, Raw},
+    windows::Release,
 };
 use haldane_pipeline::{Ignore, ignore::source};
 use haldane_sinks::Sender;
@@ -38,7 +39,7 @@ pub(super) fn read(root: &Table, origin: &str, around: &Surroundings, problems: 
     let sinks = named(&mut section, "sink", "One table for each place that events are sent to.");
     section.finish();
 
-    let machine = Host { name: host.name.clone(), keep: keeper(&folder, around.write) };
+    let machine = host.machine(keeper(&folder, around.write));
     let mut services = service::read_all(&services, &listen, &machine, problems);
     if !around.ipv6 {
         services.iter_mut().for_each(service::without_ipv6);
@@ -142,7 +143,44 @@ fn host(section: &mut Section<'_>, around: &Surroundings) -> HostSettings {
     }
     let name = name.unwrap_or_else(|| machine.to_owned());
     let node_id = node_id.unwrap_or_else(|| name.clone());
-    HostSettings { name, node_id, label, description }
+    let windows = windows(section, &name);
+    HostSettings { name, windows, node_id, label, description }
+}
+
+/// What the machine says about itself as Windows. `name`: what decoys call it.
+fn windows(section: &mut Section<'_>, name: &str) -> Windows {
+    let about = "The Windows domain it is in, by its DNS name, as in corp.example.com. Empty: none, it is in a workgroup.";
+    let domain = section.text("domain", "", about);
+    let label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && label.chars().all(|c| c.is_ascii_alphanumeric() || "-_".contains(c))
+    };
+    if !domain.is_empty() && (domain.len() > 253 || !domain.split('.').all(label)) {
+        section.invalid("domain", "expected a DNS name, such as \"corp.example.com\"");
+    }
+    let mut windows = Windows::new(name, &domain);
+    let own = section.optional("netbios_name", "Its NetBIOS name. Left out: name in capitals, cut at 15.");
+    let about =
+        "The NetBIOS name of its domain or workgroup. Left out: the first label of domain, or WORKGROUP.";
+    let group = section.optional("netbios_domain", about);
+    for (key, value, place) in
+        [("netbios_name", own, &mut windows.computer), ("netbios_domain", group, &mut windows.group)]
+    {
+        let Some(value) = value else { continue };
+        if (1..=15).contains(&value.len())
+            && value.chars().all(|c| c.is_ascii_graphic() && !"\"/\\[]:;|=,+*?<>".contains(c))
+        {
+            *place = value.to_uppercase();
+        } else {
+            section.invalid(key, "expected a NetBIOS name of 1 to 15 characters");
+        }
+    }
+    let names = Release::ALL.map(|release| release.name);
+    let about = "The release of Windows Server that it claims where decoys speak as Windows.";
+    let release = section.choice("windows", Release::DEFAULT.name, &names, about);
+    windows.release =
+        Release::ALL.into_iter().find(|known| known.name == release).unwrap_or(Release::DEFAULT);
+    windows
 }
 
 fn store(section: &mut Section<'_>, folder: &Path) -> StoreSettings {

@@ -18,6 +18,7 @@ pub(crate) mod date;
 mod evidence;
 pub(crate) mod exploit;
 pub(crate) mod login;
+pub(crate) mod negotiate;
 mod persona;
 pub(crate) mod request;
 mod session;

@@ -1,13 +1,9 @@
 //! A request as an event: which kind it is, where it wanted to go, whose credentials it brought.
 
-use std::borrow::Cow;
-
-use base64::{Engine, prelude::BASE64_STANDARD};
 use haldane_core::{Login, Secret, Severity, Sighting, Untrusted, Value};
-use haldane_wire::ntlm;
 
 use super::{CONNECT, LOGIN, MALFORMED, PROBE, REQUEST, uri::Uri};
-use crate::http::{exploit, login, request::Head};
+use crate::http::{exploit, login, negotiate::Said, request::Head};
 
 /// What ports are for, where a tunnel to them says what the client is after.
 const PORTS: &[(u16, &str)] = &[
@@ -53,23 +49,24 @@ pub(super) struct Exchange {
     odd_method: Option<Box<[u8]>>,
     uri: Option<Uri>,
     why: Option<&'static str>,
+    said: Option<Box<Said>>,
     login: Option<Login>,
     body: Vec<u8>,
     reported: bool,
 }
 
 impl Exchange {
-    /// `odd_method`: the method as it came, if otherwise. `why`: what is wrong with it, if it is malformed. `nonce`: the
-    /// NTLM challenge of this connection.
+    /// `odd_method`: the method as it came, if otherwise. `why`: what is wrong with it, if it is malformed. `said`: what
+    /// its credentials are, if they are those of NTLM.
     pub(super) fn new(
         head: Head,
         odd_method: Option<Box<[u8]>>,
         uri: Option<Uri>,
         why: Option<&'static str>,
-        nonce: Option<&[u8; 8]>,
+        said: Option<Box<Said>>,
     ) -> Self {
-        let login = credentials(&head, nonce);
-        Self { head, odd_method, uri, why, login, body: Vec::new(), reported: false }
+        let login = credentials(&head, said.as_deref());
+        Self { head, odd_method, uri, why, said, login, body: Vec::new(), reported: false }
     }
 
     /// Takes a piece of the body. Returns whether that is all of it that is kept, and not reported yet.
@@ -179,62 +176,20 @@ impl Exchange {
         if self.body.len() >= Untrusted::MAX {
             seen = seen.with("cut", true);
         }
-        let workstation = ntlm_message(head).map(|message| match message {
-            ntlm::Message::Negotiate { domain, workstation } => (domain, workstation),
-            ntlm::Message::Authenticate(answer) => (Vec::new(), answer.workstation),
-        });
-        for (key, value) in
-            workstation.into_iter().flat_map(|(domain, name)| [("domain", domain), ("workstation", name)])
-        {
-            if !value.is_empty() {
-                seen = seen.with(key, value);
-            }
+        match &self.said {
+            Some(said) => said.facts(seen),
+            None => seen,
         }
-        seen
     }
 }
 
 /// Credentials for the proxy. The first message of NTLM has none.
-fn credentials(head: &Head, nonce: Option<&[u8; 8]>) -> Option<Login> {
-    let value = head.field("Proxy-Authorization")?;
-    match ntlm_message(head) {
-        Some(ntlm::Message::Negotiate { .. }) => None,
-        Some(ntlm::Message::Authenticate(answer)) => Some(ntlm_login(&answer, nonce)),
-        None => login::of_value(value, &head.method).filter(|login| {
-            // A scheme without anything behind it gives nothing away.
-            login.username.is_some()
-                || !matches!(&login.secret, Some(Secret::Token(token)) if token.is_empty())
-        }),
+fn credentials(head: &Head, said: Option<&Said>) -> Option<Login> {
+    if let Some(said) = said.filter(|said| !said.unknown()) {
+        return said.login();
     }
-}
-
-/// The message of NTLM in the field, alone or within what SPNEGO puts around it (RFC 4559).
-pub(super) fn ntlm_message(head: &Head) -> Option<ntlm::Message> {
-    let value = head.field("Proxy-Authorization")?;
-    let end = value.iter().position(u8::is_ascii_whitespace).unwrap_or(value.len());
-    let (scheme, token) = value.split_at_checked(end)?;
-    if !scheme.eq_ignore_ascii_case(b"NTLM") && !scheme.eq_ignore_ascii_case(b"Negotiate") {
-        return None;
-    }
-    if token.is_empty() && scheme.eq_ignore_ascii_case(b"NTLM") {
-        // Asks for a challenge without a word.
-        return Some(ntlm::Message::Negotiate { domain: Vec::new(), workstation: Vec::new() });
-    }
-    let token = BASE64_STANDARD.decode(token.trim_ascii()).ok()?;
-    let start = token.windows(ntlm::SIGNATURE.len()).position(|window| window == ntlm::SIGNATURE)?;
-    ntlm::Message::read(token.get(start..)?)
-}
-
-fn ntlm_login(answer: &ntlm::Answer, nonce: Option<&[u8; 8]>) -> Login {
-    let mut login = Login::new("ntlm").user(&answer.user);
-    if !answer.domain.is_empty() {
-        login.domain = Some(Untrusted::new(&answer.domain));
-    }
-    let response = if answer.nt.is_empty() { &answer.lm } else { &answer.nt };
-    login.secret(Secret::Response {
-        scheme: Cow::Borrowed("ntlm"),
-        challenge: nonce.map(|nonce| nonce.as_slice()).unwrap_or_default().into(),
-        response: response.into(),
-        crackable: nonce.and_then(|nonce| answer.crackable(nonce)),
+    login::of_value(head.field("Proxy-Authorization")?, &head.method).filter(|login| {
+        // A scheme without anything behind it gives nothing away.
+        login.username.is_some() || !matches!(&login.secret, Some(Secret::Token(token)) if token.is_empty())
     })
 }

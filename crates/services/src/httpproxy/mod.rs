@@ -25,9 +25,7 @@ mod uri;
 
 use std::{sync::Arc, time::Duration};
 
-use base64::{Engine, prelude::BASE64_STANDARD};
-use haldane_core::{Class, Compat, Cx, Host, Kind, Limits, Peer, Protocol, Section, Severity};
-use haldane_wire::ntlm;
+use haldane_core::{Class, Compat, Cx, Host, Kind, Limits, Peer, Protocol, Section, Severity, Windows};
 
 use crate::http::request::Head;
 pub use session::{Connection, Message};
@@ -62,6 +60,7 @@ struct Server {
     name: String,
     realm: String,
     schemes: Vec<Scheme>,
+    windows: Windows,
 }
 
 /// Whose words it speaks.
@@ -147,7 +146,7 @@ impl Protocol for HttpProxy {
         if schemes.len() != words.len() && words != ["none"] {
             section.invalid("auth", "expected a list of \"basic\", \"digest\", \"ntlm\" and \"negotiate\"");
         }
-        Self(Arc::new(Server { skin, name, realm, schemes }))
+        Self(Arc::new(Server { skin, name, realm, schemes, windows: host.windows.clone() }))
     }
 
     fn session(&self, _peer: &Peer) -> Connection {
@@ -193,15 +192,10 @@ impl Server {
         self.schemes.iter().map(shown).collect()
     }
 
-    /// The scheme of that field's value, if it is one that carries NTLM and is offered.
-    fn offers_ntlm(&self, value: &[u8]) -> Option<&'static str> {
-        let word = value.split(u8::is_ascii_whitespace).next().unwrap_or_default();
-        [("NTLM", Scheme::Ntlm), ("Negotiate", Scheme::Negotiate)].into_iter().find_map(|(name, scheme)| {
-            (word.eq_ignore_ascii_case(name.as_bytes()) && self.schemes.contains(&scheme)).then_some(name)
-        })
-    }
-
-    fn ntlm_challenge(&self, scheme: &str, nonce: &[u8; 8]) -> String {
-        format!("{scheme} {}", BASE64_STANDARD.encode(ntlm::challenge(nonce, &self.name)))
+    /// Whether it offers that scheme of the two that carry NTLM.
+    fn offers(&self, scheme: &str) -> bool {
+        [("NTLM", Scheme::Ntlm), ("Negotiate", Scheme::Negotiate)]
+            .into_iter()
+            .any(|(name, offered)| name == scheme && self.schemes.contains(&offered))
     }
 }

@@ -8,13 +8,14 @@ use haldane_core::{Cx, Flow, Halt, Input, Session, Sighting, Timeout, Untrusted}
 
 use super::{
     MALFORMED, Server, Skin,
-    evidence::{Exchange, ntlm_message},
+    evidence::Exchange,
     request::{self, Bad, MOST, RequestLine},
     squid::{Fault, Question},
     uri::Uri,
 };
 use crate::http::{
     body::{Framing, Piece},
+    negotiate::{Handshake, Said},
     request::{Head, Line},
 };
 
@@ -34,8 +35,10 @@ pub struct Connection {
     blank: bool,
     /// The method of the request being read as it came, if that was odd.
     odd_method: Option<Box<[u8]>>,
-    /// The NTLM challenge that was sent last.
-    nonce: Option<Box<[u8; 8]>>,
+    /// A login by NTLM or Negotiate.
+    handshake: Handshake,
+    /// What the request being served said of it.
+    said: Option<Box<Said>>,
 }
 
 #[derive(Debug)]
@@ -67,7 +70,8 @@ impl Connection {
             served: false,
             blank: false,
             odd_method: None,
-            nonce: None,
+            handshake: Handshake::default(),
+            said: None,
         }
     }
 
@@ -156,6 +160,7 @@ impl Connection {
         }
         let question = Question { read: None, method: &method, url: &url, keep: false };
         let reply = self.server.answer(&Fault::Unreadable(bad), &question, cx);
+        self.shake_hands(&head, cx);
         let mut exchange = self.exchange(head, uri, Some(bad.why()));
         if let Some(seen) = exchange.seen() {
             cx.report(seen.with("line", text.get(..Untrusted::MAX).unwrap_or(text)));
@@ -199,6 +204,7 @@ impl Connection {
             (1, _) => true,
             _ => false,
         };
+        self.shake_hands(&head, cx);
         let framing = match body_of(&head, &uri) {
             Ok(framing) => framing,
             Err(fault) => {
@@ -218,7 +224,7 @@ impl Connection {
         let tunnel = head.method == b"CONNECT";
         let failed = !matches!(fault, Fault::AuthenticationRequired(_) | Fault::AccessDenied);
         let keep = persistent && !(tunnel && failed);
-        let fault = self.challenge(fault, &head, cx);
+        let fault = self.challenge(fault, cx);
         let (url, method) = (uri.shown(), head.method.clone());
         let question = Question { read: Some((&head, &uri)), method: &method, url: &url, keep };
         let reply = self.server.answer(&fault, &question, cx);
@@ -232,20 +238,19 @@ impl Connection {
         Flow::Continue
     }
 
-    /// Puts the answer to a first message of NTLM in the place of all challenges.
-    fn challenge(&mut self, fault: Fault, head: &Head, cx: &mut Cx<'_>) -> Fault {
+    /// Puts the answer to a message of NTLM in the place of all challenges, if there is one and the proxy offers that.
+    fn challenge(&self, fault: Fault, cx: &mut Cx<'_>) -> Fault {
         let Fault::AuthenticationRequired(_) = fault else { return fault };
-        if !matches!(ntlm_message(head), Some(haldane_wire::ntlm::Message::Negotiate { .. })) {
-            return Fault::AuthenticationRequired(self.server.challenges(cx));
-        }
-        let scheme = head.field("Proxy-Authorization").unwrap_or_default();
-        let Some(scheme) = self.server.offers_ntlm(scheme) else {
-            return Fault::AuthenticationRequired(self.server.challenges(cx));
-        };
-        let nonce = cx.random();
-        let message = self.server.ntlm_challenge(scheme, &nonce);
-        self.nonce = Some(Box::new(nonce));
-        Fault::AuthenticationRequired(vec![message])
+        let said = self.said.as_ref().filter(|said| self.server.offers(said.scheme));
+        let next = said.and_then(|said| said.challenge());
+        Fault::AuthenticationRequired(next.map_or_else(|| self.server.challenges(cx), |next| vec![next]))
+    }
+
+    /// Reads credentials that take several requests.
+    fn shake_hands(&mut self, head: &Head, cx: &mut Cx<'_>) {
+        let value = head.field("Proxy-Authorization");
+        let said = value.and_then(|value| self.handshake.take(value, &self.server.windows, cx));
+        self.said = said.map(Box::new);
     }
 
     fn refuse(&mut self, fault: &Fault, head: Head, uri: Option<Uri>, cx: &mut Cx<'_>) -> Flow {
@@ -254,6 +259,7 @@ impl Connection {
         let url = head.target.clone();
         let question = Question { read: None, method: &method, url: &url, keep: false };
         let reply = self.server.answer(fault, &question, cx);
+        self.shake_hands(&head, cx);
         let exchange = self.exchange(head, uri, why);
         last(reply, exchange, cx)
     }
@@ -279,7 +285,7 @@ impl Connection {
     }
 
     fn exchange(&mut self, head: Head, uri: Option<Uri>, why: Option<&'static str>) -> Exchange {
-        Exchange::new(head, self.odd_method.take(), uri, why, self.nonce.as_deref())
+        Exchange::new(head, self.odd_method.take(), uri, why, self.said.take())
     }
 
     fn piece(&mut self, piece: Piece, cx: &mut Cx<'_>) -> Flow {

@@ -1,0 +1,110 @@
+//! Answers of NTLM (MS-NLMP, section 3.3).
+
+use cipher::{BlockCipherEncrypt, KeyInit};
+use des::Des;
+use hmac::{Hmac, Mac};
+use md4::Md4;
+use md5::{Digest, Md5};
+use subtle::ConstantTimeEq;
+
+use crate::response::Answer;
+
+/// Bytes of a challenge, ours and the client's.
+const CHALLENGE: usize = 8;
+/// Bytes of the proof at the front of an answer of version 2.
+const PROOF: usize = 16;
+
+/// Version 1: the challenge, encrypted three times under the hash of the password. A challenge of 16 bytes is ours with
+/// the client's behind it, of which a hash was encrypted (extended session security).
+pub(crate) fn v1(password: &[u8], answer: &Answer<'_>) -> bool {
+    let challenge = match answer.challenge.len() {
+        CHALLENGE => answer.challenge.try_into().ok(),
+        _ => <[u8; 2 * CHALLENGE]>::try_from(answer.challenge)
+            .ok()
+            .and_then(|both| Md5::digest(both).first_chunk().copied()),
+    };
+    let Some(challenge): Option<[u8; CHALLENGE]> = challenge else { return false };
+    let mut key = hash(password).to_vec();
+    // The last key has five zero bytes behind two of the hash.
+    key.resize(21, 0);
+    let expected: Vec<u8> = key.chunks_exact(7).flat_map(|part| encrypted(part, challenge)).collect();
+    expected.ct_eq(answer.response).into()
+}
+
+/// Version 2: a keyed hash over our challenge and what the client puts beside it.
+pub(crate) fn v2(password: &[u8], answer: &Answer<'_>) -> bool {
+    let Some((proof, rest)) = answer.response.split_at_checked(PROOF) else { return false };
+    let user = wide(&String::from_utf8_lossy(answer.username).to_uppercase());
+    let domain = wide(&String::from_utf8_lossy(answer.domain));
+    let key = mac(&hash(password), &[&user, &domain]);
+    mac(&key, &[answer.challenge, rest]).ct_eq(proof).into()
+}
+
+/// What Windows stores of a password.
+fn hash(password: &[u8]) -> [u8; 16] {
+    Md4::digest(wide(&String::from_utf8_lossy(password))).into()
+}
+
+fn wide(text: &str) -> Vec<u8> {
+    haldane_wire::ntlm::wide(text)
+}
+
+fn mac(key: &[u8; 16], parts: &[&[u8]]) -> [u8; 16] {
+    let mut key_block = [0; 64];
+    for (to, from) in key_block.iter_mut().zip(key) {
+        *to = *from;
+    }
+    let mut mac = <Hmac<Md5> as KeyInit>::new(&key_block.into());
+    parts.iter().for_each(|part| Mac::update(&mut mac, part));
+    mac.finalize().into_bytes().into()
+}
+
+/// A block under a key of seven bytes, of which each seven bits are followed by one that does not matter.
+fn encrypted(key: &[u8], block: [u8; CHALLENGE]) -> [u8; CHALLENGE] {
+    let bits = key.iter().fold(0_u64, |bits, byte| (bits << 8) | u64::from(*byte));
+    let shifts = [49_u32, 42, 35, 28, 21, 14, 7, 0];
+    let spread = shifts.map(|shift| u8::try_from((bits >> shift) & 0x7f).unwrap_or_default() << 1);
+    let mut block = block.into();
+    Des::new(&spread.into()).encrypt_block(&mut block);
+    block.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bytes(hex: &str) -> Vec<u8> {
+        (0..hex.len() / 2).map(|at| u8::from_str_radix(&hex[2 * at..2 * at + 2], 16).unwrap()).collect()
+    }
+
+    fn answered(check: fn(&[u8], &Answer<'_>) -> bool, challenge: &str, response: &str) {
+        let (challenge, response) = (bytes(challenge), bytes(response));
+        let mut answer =
+            Answer { username: b"user", domain: b"Domain", challenge: &challenge, response: &response };
+        assert!(check(b"Password", &answer));
+        assert!(!check(b"password", &answer));
+        for length in 0..challenge.len() {
+            answer.challenge = &challenge[..length];
+            assert!(!check(b"Password", &answer), "{length}");
+        }
+        answer.challenge = &challenge;
+        for length in 0..response.len() {
+            answer.response = &response[..length];
+            assert!(!check(b"Password", &answer), "{length}");
+        }
+    }
+
+    #[test]
+    fn the_examples_of_the_specification_are_recognised() {
+        // MS-NLMP, sections 4.2.2 to 4.2.4.
+        answered(v1, "0123456789abcdef", "67c43011f30298a2ad35ece64f16331c44bdbed927841f94");
+        answered(v1, "0123456789abcdefaaaaaaaaaaaaaaaa", "7537f803ae367128ca458204bde7caf81e97ed2683267232");
+        answered(
+            v2,
+            "0123456789abcdef",
+            "68cd0ab851e51c96aabc927bebef6a1c01010000000000000000000000000000aaaaaaaaaaaaaaaa00000000\
+             02000c0044006f006d00610069006e0001000c00530065007200760065007200000000\
+             0000000000",
+        );
+    }
+}
