@@ -217,8 +217,8 @@ fn where_nobody_insists_the_login_alone_is_encrypted() {
         assert_eq!(stream.ssl().version_str(), "TLSv1.2");
         inside(&mut talk, &mut stream, &login("sa", "pässword"));
         assert!(talk.ended && fails(&talk.packet(4)), "the refusal comes in clear");
-        let expected = "mssql.login username=\"sa\" password=\"pässword\" client_version=\"9.0.1\" \
-                        encryption=\"login\" tds=\"7.4\" tls_version=\"TLSv1.2\" wants_encryption=\"off\"";
+        let expected = "mssql.login username=\"sa\" password=\"pässword\" encrypted=\"login\" \
+                        interface_version=\"9.0.1\" tds=\"7.4\" tls_version=\"TLSv1.2\" wants_encryption=\"off\"";
         assert_eq!(talk.events(), [expected]);
     }
 }
@@ -232,7 +232,7 @@ fn whoever_wants_encryption_gets_it_for_everything() {
         handshake(&mut talk, &mut stream, true);
         inside(&mut talk, &mut stream, &login("sa", "secret"));
         assert!(fails(&plain(&mut talk, &mut stream)) && talk.ended);
-        assert!(talk.events()[0].contains("encryption=\"all\""), "{:?}", talk.events());
+        assert!(talk.events()[0].contains("encrypted=\"all\""), "{:?}", talk.events());
     }
 }
 
@@ -246,7 +246,7 @@ fn the_newest_takes_tls_from_the_first_byte_and_older_ones_do_not() {
     assert_eq!(plain(&mut talk, &mut stream)[..2], [4, 1]);
     inside(&mut talk, &mut stream, &login("sa", "secret"));
     assert!(fails(&plain(&mut talk, &mut stream)) && talk.ended);
-    assert!(talk.events()[0].contains("encryption=\"strict\" tds=\"7.4\" tls_version=\"TLSv1.3\""));
+    assert!(talk.events()[0].contains("encrypted=\"strict\" interface_version=\"9.0.1\" tds=\"7.4\" tls_version=\"TLSv1.3\""));
 
     let mut old = build(entry(), &["version = \"2019\""]).unwrap().stream.unwrap().open(&peer());
     let (mut random, mut effects, peer) = (Counting::default(), Effects::default(), peer());

@@ -52,7 +52,7 @@ fn tsql_is_refused_as_by_the_real_server_and_its_password_recorded() {
         &canary,
         "sa",
         "hunter2",
-        &[("app", "TSQL"), ("encryption", "login"), ("tls_version", "TLSv1.2"), ("tds", "7.4")],
+        &[("app", "TSQL"), ("encrypted", "login"), ("tls_version", "TLSv1.2"), ("tds", "7.4")],
     );
 }
 
@@ -87,7 +87,7 @@ fn python_tds_logs_in_with_and_without_encryption() {
         let file = if mode.is_empty() { "" } else { certificate.to_str().unwrap() };
         let Some(said) = python(PYTDS, &[&port.to_string(), file, mode]) else { return };
         assert!(said.contains("Login failed for user 'sa'."), "{said}");
-        only(&canary, "sa", "päss 漢", &[("encryption", agreed), ("database", "crm"), ("app", "pytds")]);
+        only(&canary, "sa", "päss 漢", &[("encrypted", agreed), ("database", "crm"), ("app", "pytds")]);
     }
 }
 
@@ -133,7 +133,7 @@ fn microsoft_s_driver_goes_on_to_log_in() {
         let options = options.replace("{certificate}", certificate.to_str().unwrap());
         let Some(said) = python(ODBC, &[&port.to_string(), &options]) else { return };
         assert!(said.contains("Login failed for user 'sa'."), "{options}: {said}");
-        only(&canary, "sa", "hunter2", &[("encryption", agreed), ("tls_version", tls)]);
+        only(&canary, "sa", "hunter2", &[("encrypted", agreed), ("tls_version", tls)]);
     }
 }
 

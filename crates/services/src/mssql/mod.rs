@@ -85,12 +85,11 @@ impl Protocol for Mssql {
             false,
             "Whether clients without encryption are turned away. What they send is recorded all the same.",
         );
-        let machine = persona::machine(&host.name);
         let mut persona = Persona {
             version: Version::named(version),
-            name: persona::server(&machine, &instance),
+            name: persona::server(&host.windows, &instance),
             instance,
-            machine,
+            windows: host.windows.clone(),
             insists,
             wrapped: None,
             strict: None,

@@ -1,5 +1,6 @@
 //! The versions of SQL Server, and what each says.
 
+use haldane_core::Windows;
 use haldane_tls::Acceptor;
 
 /// The default instance.
@@ -79,8 +80,8 @@ pub struct Persona {
     pub instance: String,
     /// What it calls itself in errors: `FILES01`, or `FILES01\PAYROLL`.
     pub name: String,
-    /// The name of its machine.
-    pub machine: String,
+    /// Its machine.
+    pub windows: Windows,
     /// Whether it takes no login without encryption.
     pub insists: bool,
     /// TLS inside pre-login packets.
@@ -89,15 +90,10 @@ pub struct Persona {
     pub strict: Option<Acceptor>,
 }
 
-/// What the machine is called in NetBIOS: the name in capitals, up to its first dot, at most 15 characters.
-pub fn machine(host: &str) -> String {
-    host.split('.').next().unwrap_or_default().to_uppercase().chars().take(15).collect()
-}
-
 /// What a server calls itself.
-pub fn server(machine: &str, instance: &str) -> String {
+pub fn server(windows: &Windows, instance: &str) -> String {
     match instance.eq_ignore_ascii_case(INSTANCE) {
-        true => machine.to_owned(),
-        false => format!("{machine}\\{}", instance.to_uppercase()),
+        true => windows.computer.clone(),
+        false => format!("{}\\{}", windows.computer, instance.to_uppercase()),
     }
 }

@@ -6,13 +6,17 @@ use haldane_core::{
     Cx, Flow, Halt, Input, Login as Credentials, Secret, Session, Sighting, Timeout, Untrusted,
 };
 use haldane_tls::Engine;
+use haldane_wire::{
+    ntlm::{Identity, Negotiate},
+    spnego::{Conversation, Step},
+};
 
 use super::{
     BROKEN, LOGIN, PROBE, WINDOWS, answer,
     login::{self, Login},
     packet::{self, Encryption, Kind, Packet, PreLogin},
     persona::Persona,
-    sspi::{self, Token},
+    sspi,
 };
 
 /// The largest TLS record (RFC 5246, section 6.2.3).
@@ -35,8 +39,8 @@ enum Stage {
     Handshake,
     /// The login.
     Login,
-    /// The answer to our challenge.
-    Sspi([u8; 8]),
+    /// The next token of its SSPI.
+    Sspi,
 }
 
 /// How far TLS goes.
@@ -67,8 +71,12 @@ struct Known {
     tls: Option<Arc<haldane_core::TlsFacts>>,
     /// The login that waits for its token.
     login: Option<Login>,
-    /// Domain and workstation of its first token.
-    names: Option<(Vec<u8>, Vec<u8>)>,
+    /// Whether it is one that a server would not answer.
+    silent: bool,
+    /// The proof of who it is, in the making.
+    sspi: Conversation,
+    /// What its first token told.
+    first: Option<Negotiate>,
 }
 
 /// One connection.
@@ -168,8 +176,8 @@ impl Connection {
         }
         match (self.stage, kind) {
             (Stage::Start, Kind::PreLogin) => self.pre_login(&message, cx),
-            (Stage::Sspi(nonce), Kind::Sspi) => self.answered(&nonce, &message, cx),
-            (Stage::Sspi(_), _) | (_, Kind::Other(_) | Kind::PreLogin | Kind::Sspi) => {
+            (Stage::Sspi, Kind::Sspi) => self.token(&message, cx),
+            (Stage::Sspi, _) | (_, Kind::Other(_) | Kind::PreLogin | Kind::Sspi) => {
                 self.broken("message out of turn", &message, cx)
             }
             (_, Kind::Login7) => match Login::read(&message) {
@@ -285,74 +293,62 @@ impl Connection {
         if channel.is_some_and(|channel| channel.scope == Scope::Login) {
             self.channel = None;
         }
-        let broken = login.broken || exposed;
-        let asks = match login.windows || !login.sspi.is_empty() {
-            true => Some(sspi::read(&login.sspi)),
-            false => None,
-        };
-        match asks {
-            Some(Token::Negotiate(domain, workstation)) if !broken => {
-                let nonce = cx.random();
-                self.send(&answer::sspi(&sspi::challenge(&nonce, &self.persona.machine)), self.spid, cx);
-                let known = self.known.get_or_insert_default();
-                (known.login, known.names) = (Some(login), Some((domain, workstation)));
-                self.stage = Stage::Sspi(nonce);
-                return Flow::Continue;
-            }
-            Some(_) => {
-                let excerpt = Untrusted::new(login.sspi.get(..256).unwrap_or(&login.sspi));
-                let seen = Sighting::of(&WINDOWS).login(Credentials::new("sspi").user(&login.user));
-                let text = self.persona.version.untrusted();
-                self.refuse(seen.with("token", excerpt), &login, broken, cx, |server| {
-                    answer::error(18452, text, server, &login)
-                })
-            }
-            None => {
-                let credentials = match &login.token {
-                    Some(token) => Credentials::new("federated").secret(Secret::Token(Untrusted::new(token))),
-                    None => Credentials::password("sql", &login.user, &login.password),
-                };
-                let seen = Sighting::of(&LOGIN).login(credentials);
-                self.refuse(seen, &login, broken, cx, |server| answer::failed(&login.user, server, &login))
-            }
+        let silent = login.broken || exposed;
+        if login.windows || !login.sspi.is_empty() {
+            let first = login.sspi.clone();
+            let known = self.known.get_or_insert_default();
+            (known.login, known.silent) = (Some(login), silent);
+            return self.token(&first, cx);
         }
+        let credentials = match &login.token {
+            Some(token) => Credentials::new("federated").secret(Secret::Token(Untrusted::new(token))),
+            None => Credentials::password("sql", &login.user, &login.password),
+        };
+        let no = answer::failed(&login.user, &self.persona.name, &login);
+        self.refuse(Sighting::of(&LOGIN).login(credentials), &login, silent, &no, cx)
     }
 
-    /// The answer to our challenge.
-    fn answered(&mut self, nonce: &[u8; 8], token: &[u8], cx: &mut Cx<'_>) -> Flow {
-        let Some(login) = self.known.as_mut().and_then(|known| known.login.take()) else {
-            return Flow::Close;
+    /// A token of the client's SSPI: the next one of ours, or the end.
+    fn token(&mut self, token: &[u8], cx: &mut Cx<'_>) -> Flow {
+        let Some(known) = &mut self.known else { return Flow::Close };
+        let step = known.sspi.take(&sspi::mended(token), &self.persona.windows, cx);
+        let (seen, anonymous) = match step {
+            Step::Reply { token, first } => {
+                known.first = first.or(known.first.take());
+                // Whoever broke the rules is not asked on.
+                if known.silent {
+                    return Flow::Close;
+                }
+                self.stage = Stage::Sspi;
+                self.send(&answer::sspi(&token), self.spid, cx);
+                return Flow::Continue;
+            }
+            Step::Done(attempt) => {
+                let seen = attempt.facts(Sighting::of(&WINDOWS).login(attempt.login.clone()));
+                (seen, attempt.identity() == Identity::Anonymous)
+            }
+            Step::Unknown => {
+                let excerpt = Untrusted::new(token.get(..256).unwrap_or(token));
+                let seen = Sighting::of(&WINDOWS).login(Credentials::new("sspi")).with("token", excerpt);
+                (seen, false)
+            }
         };
-        let Token::Answer(found) = sspi::read(token) else {
-            return self.broken("no answer to the challenge", token, cx);
+        let Some(login) = known.login.take() else { return Flow::Close };
+        let (silent, name) = (known.silent, &self.persona.name);
+        let no = match anonymous {
+            true => answer::failed(br"NT AUTHORITY\ANONYMOUS LOGON", name, &login),
+            false => answer::error(18452, self.persona.version.untrusted(), name, &login),
         };
-        let mut seen = Sighting::of(&WINDOWS).login(sspi::login(&found, nonce));
-        if !found.workstation.is_empty() {
-            seen = seen.with("workstation", Untrusted::new(&found.workstation));
-        }
-        let text = self.persona.version.untrusted();
-        let anonymous = found.user.is_empty() && found.nt.is_empty();
-        self.refuse(seen, &login, false, cx, |server| match anonymous {
-            true => answer::failed(br"NT AUTHORITY\ANONYMOUS LOGON", server, &login),
-            false => answer::error(18452, text, server, &login),
-        })
+        self.refuse(seen, &login, silent, &no, cx)
     }
 
     /// Reports the attempt, and says no; or nothing, to a login that a server does not read.
-    fn refuse(
-        &mut self,
-        seen: Sighting,
-        login: &Login,
-        silent: bool,
-        cx: &mut Cx<'_>,
-        no: impl FnOnce(&str) -> Vec<u8>,
-    ) -> Flow {
+    fn refuse(&mut self, seen: Sighting, login: &Login, silent: bool, no: &[u8], cx: &mut Cx<'_>) -> Flow {
         let seen = self.described(login.describe(seen));
         self.known = None;
         cx.report(seen);
         if !silent {
-            let no = no(&self.persona.name);
-            self.send(&no, self.spid, cx);
+            self.send(no, self.spid, cx);
         }
         Flow::Close
     }
@@ -362,7 +358,7 @@ impl Connection {
         let Some(known) = &self.known else { return seen };
         if let Some(asked) = &known.pre_login {
             let (major, minor, build, _) = asked.version;
-            seen = seen.with("client_version", format!("{major}.{minor}.{build}"));
+            seen = seen.with("interface_version", format!("{major}.{minor}.{build}"));
             if !asked.instance.is_empty() {
                 seen = seen.with("instance", Untrusted::new(&asked.instance));
             }
@@ -371,14 +367,7 @@ impl Connection {
             }
         }
         if let Some(agreed) = known.encryption {
-            seen = seen.with("encryption", agreed);
-        }
-        if let Some((domain, workstation)) = &known.names {
-            for (key, name) in [("client_domain", domain), ("client_workstation", workstation)] {
-                if !name.is_empty() {
-                    seen = seen.with(key, Untrusted::new(name));
-                }
-            }
+            seen = seen.with("encrypted", agreed);
         }
         if let Some(tls) = &known.tls {
             seen = seen.with("ja3", tls.ja3.as_str()).with("ja4", tls.ja4.as_str());
@@ -408,7 +397,10 @@ impl Connection {
         let Some(known) = &self.known else { return };
         let mut seen = Sighting::of(&PROBE);
         seen = match &known.login {
-            Some(login) => login.describe(seen.with("asked", "windows")),
+            Some(login) => {
+                let seen = login.describe(seen.with("asked", "windows"));
+                known.first.as_ref().map_or(seen.clone(), |first| first.facts(seen))
+            }
             None => seen.with("asked", "version"),
         };
         cx.report(self.described(seen));

@@ -1,62 +1,56 @@
-//! Windows authentication: tokens of NTLM, bare or inside SPNEGO.
+//! What is peculiar to Windows authentication within TDS. All else is [`haldane_wire::spnego`].
 
-use haldane_core::{Login, Secret, Untrusted};
-use haldane_wire::ntlm;
+use std::borrow::Cow;
 
-/// Bytes of NTProofStr.
+use haldane_wire::ntlm::SIGNATURE;
+
+/// Bytes of NTProofStr (MS-NLMP, section 2.2.2.8).
 const PROOF: usize = 16;
+/// Where an answer keeps length, room and offset of NtChallengeResponse (section 2.2.1.3).
+const LENGTH: usize = 20;
 
-/// What a client's token asks for.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Token {
-    /// A challenge. Domain and workstation, as far as it tells them.
-    Negotiate(Vec<u8>, Vec<u8>),
-    /// To be let in.
-    Answer(Box<ntlm::Answer>),
-    /// Something else: Kerberos, or nothing known.
-    Other,
+/// A token that says of itself what is in it.
+///
+/// tedious, the driver for Node.js, gives the length of its proof alone, although all that the proof was computed from
+/// (section 2.2.2.7) stands behind it up to the message's end. Without that nothing can be cracked.
+pub fn mended(token: &[u8]) -> Cow<'_, [u8]> {
+    understated(token).map_or(Cow::Borrowed(token), Cow::Owned)
 }
 
-/// Reads a token.
-pub fn read(token: &[u8]) -> Token {
-    let start = token.windows(ntlm::SIGNATURE.len()).position(|window| window == ntlm::SIGNATURE);
-    let message = start.and_then(|start| token.get(start..)).unwrap_or_default();
-    match ntlm::Message::read(message) {
-        Some(ntlm::Message::Negotiate { domain, workstation }) => Token::Negotiate(domain, workstation),
-        Some(ntlm::Message::Authenticate(mut answer)) => {
-            if let Some(whole) = understated(message).filter(|_| answer.nt.len() == PROOF) {
-                answer.nt = whole.to_vec();
-            }
-            Token::Answer(Box::new(answer))
+fn understated(token: &[u8]) -> Option<Vec<u8>> {
+    if !token.strip_prefix(SIGNATURE)?.starts_with(&[3, 0, 0, 0]) {
+        return None;
+    }
+    let field = token.get(LENGTH..)?.first_chunk::<8>()?;
+    let [low, high, _, _, at @ ..] = *field;
+    let answer = token.get(usize::try_from(u32::from_le_bytes(at)).ok()?..)?;
+    if usize::from(u16::from_le_bytes([low, high])) != PROOF
+        || !answer.get(PROOF..)?.starts_with(&[1, 1, 0, 0])
+    {
+        return None;
+    }
+    let length = u16::try_from(answer.len()).ok()?.to_le_bytes();
+    let mut whole = token.to_vec();
+    whole.get_mut(LENGTH..)?.get_mut(..2)?.copy_from_slice(&length);
+    Some(whole)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whatever_it_is_a_token_stays_one() {
+        let mut token = [&SIGNATURE[..], &[3, 0, 0, 0], &[0; 52]].concat();
+        token[20..28].copy_from_slice(&[16, 0, 16, 0, 64, 0, 0, 0]);
+        token.extend([7; 16]);
+        assert_eq!(mended(&token), token.as_slice(), "nothing stands behind the proof");
+        token.extend([1, 1, 0, 0, 9, 9]);
+        assert_eq!(mended(&token)[20..22], [22, 0]);
+        for length in 0..token.len() {
+            assert_eq!(mended(&token[..length]).len(), length);
         }
-        None => Token::Other,
+        token[24..28].fill(0xff);
+        assert_eq!(mended(&token), token.as_slice());
     }
-}
-
-/// The answer of a client (tedious, the driver for Node.js) that gives the length of its proof alone, although all that
-/// the proof was computed from stands behind it (MS-NLMP, section 2.2.2.7), up to the message's end.
-fn understated(message: &[u8]) -> Option<&[u8]> {
-    let at = u32::from_le_bytes(message.get(24..28)?.try_into().ok()?);
-    let answer = message.get(usize::try_from(at).ok()?..)?;
-    answer.get(PROOF..)?.starts_with(&[1, 1, 0, 0]).then_some(answer)
-}
-
-/// The challenge.
-pub fn challenge(nonce: &[u8; 8], machine: &str) -> Vec<u8> {
-    ntlm::challenge(nonce, machine)
-}
-
-/// The login that an answer is.
-pub fn login(answer: &ntlm::Answer, nonce: &[u8; 8]) -> Login {
-    let mut login = Login::new("ntlm").user(&answer.user);
-    if !answer.domain.is_empty() {
-        login.domain = Some(Untrusted::new(&answer.domain));
-    }
-    let response = if answer.nt.is_empty() { &answer.lm } else { &answer.nt };
-    login.secret(Secret::Response {
-        scheme: "ntlm".into(),
-        challenge: nonce.into(),
-        response: response.into(),
-        crackable: answer.crackable(nonce),
-    })
 }

@@ -84,7 +84,7 @@ impl Datagrams for MssqlBrowser {
         let port = section.port("tcp_port", 1433, "Where that listens.");
         let entry = format!(
             "ServerName;{};InstanceName;{instance};IsClustered;No;Version;{};tcp;{port};;",
-            persona::machine(&host.name),
+            host.windows.computer,
             Version::named(version).product(),
         );
         Self { instance, entry }
