@@ -9,6 +9,8 @@ use super::{
     Server,
     conditions::{accepts_gzip, outdated, parted, ranges, unmodified, whole},
     date,
+    evidence::Exchange,
+    negotiate::Said,
     persona::{Circumstances, Family, Name},
     request::{Head, Version, resolve, split_port},
     site::{File, PAGE},
@@ -130,12 +132,12 @@ impl Server {
     /// Answers, and says whether the connection closes behind it.
     pub(super) fn answer(
         &self,
-        head: &Head,
-        route: &Route,
+        exchange: &Exchange,
         broken: Option<u16>,
         wish: Wish,
         cx: &mut Cx<'_>,
     ) -> (Vec<u8>, bool) {
+        let Exchange { head, route, said, .. } = exchange;
         let place = Place::of(head, cx, &self.name);
         let answer = match (broken, route) {
             (Some(status), Route::Moved(moved, _)) => {
@@ -153,7 +155,7 @@ impl Server {
                 self.failure(*status, head, &place, "", None)
             }
             (None, Route::Moved(status, to)) => self.moved(*status, to, head, &place),
-            (None, Route::Authenticate) => self.challenge(head, &place, cx),
+            (None, Route::Authenticate) => self.challenge(head, said.as_deref(), &place, cx),
             (None, Route::Page) => match self.site.page(head.method == b"POST") {
                 Some(page) => self.file(page, head, &place, cx.now()),
                 None => self.failure(404, head, &place, "", None),
@@ -268,9 +270,15 @@ impl Server {
         Answer { status, fields, body: page.into(), measured: true }
     }
 
-    fn challenge(&self, head: &Head, place: &Place, cx: &mut Cx<'_>) -> Answer<'_> {
+    fn challenge(&self, head: &Head, said: Option<&Said>, place: &Place, cx: &mut Cx<'_>) -> Answer<'_> {
         let mut answer = self.failure(401, head, place, "", None);
         let Some(auth) = &self.auth else { return answer };
+        let offered =
+            said.filter(|said| auth.schemes.iter().any(|own| own.eq_ignore_ascii_case(said.scheme)));
+        if let Some(next) = offered.and_then(Said::challenge) {
+            answer.fields.push((Name::Authenticate, next));
+            return answer;
+        }
         for scheme in &auth.schemes {
             let value = match scheme.as_str() {
                 "digest" => {
@@ -281,6 +289,8 @@ impl Server {
                     let nonce = format!("{}{hash}", BASE64_STANDARD.encode(time));
                     format!("Digest realm=\"{}\", nonce=\"{nonce}\", algorithm=MD5, qop=\"auth\"", auth.realm)
                 }
+                "ntlm" => "NTLM".to_owned(),
+                "negotiate" => "Negotiate".to_owned(),
                 _ => format!("Basic realm=\"{}\"", auth.realm),
             };
             answer.fields.push((Name::Authenticate, value));

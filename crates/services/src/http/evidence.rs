@@ -6,6 +6,7 @@ use super::{
     EXPLOIT, FORM, LOGIN, MALFORMED, METHOD, PAGE, PROBE, REDIRECT, REQUEST, Server,
     answer::Route,
     exploit, login,
+    negotiate::Said,
     request::{Head, Version, split_port},
 };
 
@@ -18,14 +19,16 @@ pub(super) struct Exchange {
     pub(super) close: bool,
     /// What became of its body, if that was not whole.
     pub(super) broken: Option<&'static str>,
+    /// Its credentials, if they are those of NTLM or Negotiate.
+    pub(super) said: Option<Box<Said>>,
     body: Vec<u8>,
     size: u64,
     reported: bool,
 }
 
 impl Exchange {
-    pub(super) fn new(head: Head, route: Route) -> Self {
-        Self { head, route, close: false, broken: None, body: Vec::new(), size: 0, reported: false }
+    pub(super) fn new(head: Head, route: Route, said: Option<Box<Said>>) -> Self {
+        Self { head, route, close: false, broken: None, said, body: Vec::new(), size: 0, reported: false }
     }
 
     /// Takes a piece of the body. Returns whether that is all of it that is kept, and not reported yet.
@@ -44,7 +47,8 @@ impl Exchange {
     pub(super) fn seen(&mut self, server: &Server, peer: &Peer) -> Sighting {
         self.reported = true;
         let head = &self.head;
-        let login = login::of_content(head, &self.body).or_else(|| login::of_field(head));
+        let login =
+            self.of_handshake().or_else(|| login::of_content(head, &self.body)).or_else(|| self.of_field());
         let exploit = exploit::exploit(head, &self.body);
         let probe = exploit::probe(head, &self.body);
         let page = self.route == Route::Page;
@@ -83,7 +87,7 @@ impl Exchange {
     /// The event of a request that breaks the grammar. `line`: where it does.
     pub(super) fn malformed(&self, server: &Server, why: &'static str, line: &[u8]) -> Sighting {
         let head = &self.head;
-        let login = login::of_field(head).or_else(|| login::of_content(head, b""));
+        let login = self.of_handshake().or_else(|| self.of_field()).or_else(|| login::of_content(head, b""));
         let exploit = exploit::exploit(head, line);
         let probe = exploit::probe(head, line).filter(|_| !head.method.is_empty());
         let kind = match (&login, exploit, probe) {
@@ -127,8 +131,21 @@ impl Exchange {
         if matches!(self.route, Route::Page) || head.path == b"/index.html" {
             seen = seen.with("skin", server.site.skin.as_str());
         }
+        if let Some(said) = &self.said {
+            seen = said.facts(seen);
+        }
         let lines = head.kept();
         if lines.is_empty() { seen } else { seen.with("headers", Value::List(lines)) }
+    }
+
+    fn of_handshake(&self) -> Option<Login> {
+        self.said.as_ref().and_then(|said| said.login())
+    }
+
+    /// Credentials that came whole in their field.
+    fn of_field(&self) -> Option<Login> {
+        let understood = self.said.as_ref().is_some_and(|said| !said.unknown());
+        if understood { None } else { login::of_field(&self.head) }
     }
 }
 

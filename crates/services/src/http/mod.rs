@@ -8,7 +8,7 @@
 //! those of a scanner `http.probe`, broken grammar `http.malformed`, and whatever is left is `http.request`.
 //! With a body over 8 KiB the event is reported when that much was read: the rest may never come.
 //!
-//! Protocol: RFC 9110 and RFC 9112. What Apache tolerates, and in which words it refuses, is taken from its
+//! Protocol: RFC 9110 and RFC 9112; RFC 4559 for NTLM and Negotiate. What Apache tolerates, and in which words it refuses, is taken from its
 //! documentation and from recordings of 2.4.71.
 
 mod answer;
@@ -28,7 +28,9 @@ mod tests;
 
 use std::{sync::Arc, time::Duration};
 
-use haldane_core::{Absent, Class, Compat, Host, Kind, Limits, Part, Peer, Protocol, Section, Severity};
+use haldane_core::{
+    Absent, Class, Compat, Host, Kind, Limits, Part, Peer, Protocol, Section, Severity, Windows,
+};
 
 use persona::Persona;
 pub use session::{Connection, Message};
@@ -94,10 +96,14 @@ pub(crate) struct Server {
     site: Site,
     /// What it calls itself when nobody says.
     name: String,
+    windows: Windows,
     auth: Option<Auth>,
     log_methods: bool,
     log_redirect: bool,
 }
+
+/// How credentials can be asked for.
+const SCHEMES: [&str; 4] = ["basic", "digest", "ntlm", "negotiate"];
 
 /// Where credentials are asked for with a 401.
 #[derive(Debug)]
@@ -127,6 +133,7 @@ impl Server {
             persona: Persona::of(&banner),
             site,
             name: host.name.clone(),
+            windows: host.windows.clone(),
             auth,
             log_methods,
             log_redirect,
@@ -136,10 +143,11 @@ impl Server {
 
 impl Auth {
     fn configure(section: &mut Section<'_>) -> Option<Self> {
-        let about = "Ask for credentials with a 401: \"basic\", \"digest\" or both. Empty: do not.";
+        let about = "Ask for credentials with a 401: \"basic\", \"digest\", \"ntlm\" and \"negotiate\", offered in \
+                     this order. Empty: do not.";
         let schemes = section.list("auth", &[], about);
-        if !schemes.iter().all(|scheme| matches!(scheme.as_str(), "basic" | "digest")) {
-            section.invalid("auth", "expected a list of \"basic\" and \"digest\"");
+        if !schemes.iter().all(|scheme| SCHEMES.contains(&scheme.as_str())) {
+            section.invalid("auth", "expected a list of \"basic\", \"digest\", \"ntlm\" and \"negotiate\"");
         }
         let path = section.text("auth_path", "/", "Ask for them on every path that begins like this.");
         let realm = section.text("auth_realm", "Restricted Content", "What browsers show when they ask.");

@@ -13,6 +13,7 @@ use super::{
     answer::{Route, Wish},
     body::{Framing, Piece},
     evidence::Exchange,
+    negotiate::{Handshake, Said},
     request::{Bad, Head, Line, TOO_LARGE, Version, valid_host},
 };
 
@@ -34,6 +35,8 @@ pub struct Connection {
     served: u16,
     /// Empty lines since the last.
     blanks: u8,
+    /// A login by NTLM or Negotiate.
+    handshake: Handshake,
 }
 
 /// Boxes: a connection that is idle holds next to nothing.
@@ -59,7 +62,7 @@ enum Part {
 
 impl Connection {
     pub(crate) fn new(server: Arc<Server>) -> Self {
-        Self { server, state: State::Idle, served: 0, blanks: 0 }
+        Self { server, state: State::Idle, served: 0, blanks: 0, handshake: Handshake::default() }
     }
 
     /// A line of the head, or before it.
@@ -123,7 +126,8 @@ impl Connection {
     /// Reports a request that cannot be understood, and says so.
     fn refuse(&mut self, status: u16, head: Box<Head>, bad: Bad, line: &[u8], cx: &mut Cx<'_>) -> Flow {
         let reply = self.server.refuse(status, &head, bad.note, cx);
-        let exchange = Exchange::new(*head, Route::Refused(status));
+        let said = self.shake_hands(&head, cx);
+        let exchange = Exchange::new(*head, Route::Refused(status), said);
         cx.report(exchange.malformed(&self.server, bad.why, line));
         cx.reply(reply);
         self.served = self.served.saturating_add(1);
@@ -148,7 +152,8 @@ impl Connection {
         let (framing, close) = framing;
         let route = self.server.route(&head);
         let early = route.early();
-        let mut exchange = Box::new(Exchange::new(*head, route));
+        let said = self.shake_hands(&head, cx);
+        let mut exchange = Box::new(Exchange::new(*head, route, said));
         // Apache closes rather than reading what may never come.
         exchange.close = close || (continues && (early || framing == Framing::Done));
         if framing == Framing::Done || (early && continues) {
@@ -159,6 +164,12 @@ impl Connection {
         }
         self.state = State::Body(exchange, framing);
         Flow::Continue
+    }
+
+    /// Reads credentials that take several requests.
+    fn shake_hands(&mut self, head: &Head, cx: &mut Cx<'_>) -> Option<Box<Said>> {
+        let value = head.field("Authorization")?;
+        self.handshake.take(value, &self.server.windows, cx).map(Box::new)
     }
 
     fn piece(&mut self, piece: Piece, cx: &mut Cx<'_>) -> Flow {
@@ -208,7 +219,7 @@ impl Connection {
             asked,
             left: REQUESTS.saturating_sub(self.served),
         };
-        let (reply, close) = self.server.answer(head, &exchange.route, broken, wish, cx);
+        let (reply, close) = self.server.answer(&exchange, broken, wish, cx);
         cx.reply(reply);
         self.served = self.served.saturating_add(1);
         if close { Flow::Close } else { Flow::Continue }
@@ -292,7 +303,7 @@ impl Session for Connection {
                 self.server.refuse(400, &head, &note, cx)
             }
         };
-        let exchange = Exchange::new(head, Route::Refused(400));
+        let exchange = Exchange::new(head, Route::Refused(400), None);
         cx.report(exchange.malformed(&self.server, "plain HTTP on a TLS port", line));
         cx.reply(reply);
     }
@@ -305,7 +316,9 @@ impl Session for Connection {
             }
             State::Idle => {}
             State::Head(head, _) => {
-                let exchange = Exchange::new(head.as_ref().clone(), Route::Refused(400));
+                let value = head.field("Authorization");
+                let said = value.and_then(|value| self.handshake.take(value, &self.server.windows, cx));
+                let exchange = Exchange::new(head.as_ref().clone(), Route::Refused(400), said.map(Box::new));
                 cx.report(exchange.malformed(&self.server, "unfinished header", left));
             }
             State::Body(exchange, _) => {
