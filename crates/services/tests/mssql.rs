@@ -246,7 +246,10 @@ fn the_newest_takes_tls_from_the_first_byte_and_older_ones_do_not() {
     assert_eq!(plain(&mut talk, &mut stream)[..2], [4, 1]);
     inside(&mut talk, &mut stream, &login("sa", "secret"));
     assert!(fails(&plain(&mut talk, &mut stream)) && talk.ended);
-    assert!(talk.events()[0].contains("encrypted=\"strict\" interface_version=\"9.0.1\" tds=\"7.4\" tls_version=\"TLSv1.3\""));
+    assert!(
+        talk.events()[0]
+            .contains("encrypted=\"strict\" interface_version=\"9.0.1\" tds=\"7.4\" tls_version=\"TLSv1.3\"")
+    );
 
     let mut old = build(entry(), &["version = \"2019\""]).unwrap().stream.unwrap().open(&peer());
     let (mut random, mut effects, peer) = (Counting::default(), Effects::default(), peer());
@@ -305,4 +308,27 @@ fn a_login_in_many_packets_is_one_and_one_without_end_is_none() {
     }
     assert!(talk.ended);
     assert!(talk.events()[0].contains("message too long"));
+}
+
+#[test]
+fn a_login_whose_end_never_comes_is_recorded_as_far_as_it_came() {
+    let whole = login("sa", "secret");
+    let padded = [&whole[8..], &[0; 40]].concat();
+    let mut begun = packet(0x10, &padded);
+    begun[1] = 0;
+    let mut talk = Talk::with(&[], usize::MAX);
+    talk.send(&begun);
+    talk.hang_up();
+    let expected = "mssql.login username=\"sa\" password=\"secret\" broken=true tds=\"7.4\"";
+    assert_eq!(talk.events(), [expected]);
+
+    let (mut talk, mut stream) = (Talk::with(&[], usize::MAX), tls());
+    talk.send(&pre_login(1));
+    talk.packet(4);
+    handshake(&mut talk, &mut stream, true);
+    let padded = packet(0x10, &padded);
+    inside(&mut talk, &mut stream, &padded[..padded.len() - 1]);
+    talk.hang_up();
+    assert_eq!(talk.events().len(), 1);
+    assert!(talk.events()[0].starts_with("mssql.login username=\"sa\" password=\"secret\" broken=true"));
 }

@@ -27,16 +27,18 @@ fn only(canary: &Canary, username: &str, password: &str, fields: &[(&str, &str)]
     assert_eq!(logins(canary).len(), 1);
 }
 
-/// The line of a Windows login.
-fn windows(canary: &Canary, username: &str) -> String {
+/// The one login with a Windows account, whose password is known from the answer.
+fn windows(canary: &Canary, username: &str) {
     let login = canary.event("the login", |event| event["kind"] == "mssql.windows");
+    assert_eq!(login["honeycred"], true, "{login}");
     assert_eq!(
         (&login["credential"]["username"], &login["credential"]["domain"]),
         (&username.into(), &"CORP".into())
     );
     canary.event("the end", |event| event["kind"] == "connection.closed");
     assert_eq!(logins(canary).len(), 1);
-    login["credential"]["response"]["crackable"].as_str().unwrap().to_owned()
+    let line = login["credential"]["response"]["crackable"].as_str().unwrap();
+    assert!(line.starts_with(&format!("{username}::CORP:")), "{line}");
 }
 
 #[test]
@@ -61,11 +63,35 @@ fn tsql_with_a_windows_account_leaves_a_line_that_can_be_cracked() {
     if !installed("tsql") {
         return;
     }
-    let (canary, port) = canary("");
+    let (canary, port) = canary("honeycreds = [{ username = \"bob\", password = \"Winter2024\" }]\n");
     let said =
         client("tsql", &["-H", "127.0.0.1", "-p", &port.to_string(), "-U", "CORP\\bob", "-P", "Winter2024"]);
     assert!(said.contains("Msg 18452") && said.contains("untrusted domain"), "{said}");
-    assert!(windows(&canary, "bob").starts_with("bob::CORP:"));
+    windows(&canary, "bob");
+}
+
+const NEGOTIATE: &str = "
+import sys, base64, pytds, spnego
+class Auth:
+    def __init__(self):
+        options = spnego.NegotiateOptions.use_negotiate
+        self.context = spnego.client('CORP\\\\carol', 'Winter2024', hostname='db', service='MSSQLSvc', protocol='negotiate', options=options)
+    def create_packet(self): return self.context.step()
+    def handle_next(self, packet): return self.context.step(packet)
+    def close(self): pass
+try:
+    pytds.connect('127.0.0.1', port=int(sys.argv[1]), auth=Auth(), login_timeout=20)
+    print('let in')
+except pytds.Error as error:
+    print(error)
+";
+
+#[test]
+fn a_windows_account_that_is_negotiated_leaves_a_line_too() {
+    let (canary, port) = canary("honeycreds = [{ username = \"carol\", password = \"Winter2024\" }]\n");
+    let Some(said) = python(NEGOTIATE, &[&port.to_string()]) else { return };
+    assert!(said.contains("untrusted domain"), "{said}");
+    windows(&canary, "carol");
 }
 
 const PYTDS: &str = "

@@ -22,6 +22,20 @@ pub enum Kind {
     Other(u8),
 }
 
+impl Kind {
+    /// Of that byte. `None`: no client sends it.
+    pub fn of(byte: u8) -> Option<Self> {
+        match byte {
+            2 => Some(Self::OldLogin),
+            0x10 => Some(Self::Login7),
+            0x11 => Some(Self::Sspi),
+            0x12 => Some(Self::PreLogin),
+            1 | 3 | 5..=8 | 0x0e => Some(Self::Other(byte)),
+            _ => None,
+        }
+    }
+}
+
 /// One packet of a client.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Packet {
@@ -40,14 +54,7 @@ impl Packet {
     /// More is needed; or it is no packet that a server reads on.
     pub fn read(input: &mut Input<'_>) -> Result<Self, Halt> {
         let [kind, status] = input.array()?;
-        let kind = match kind {
-            2 => Kind::OldLogin,
-            0x10 => Kind::Login7,
-            0x11 => Kind::Sspi,
-            0x12 => Kind::PreLogin,
-            1 | 3 | 5..=8 | 0x0e => Kind::Other(kind),
-            _ => return Err(Halt::Malformed("no packet of TDS")),
-        };
+        let kind = Kind::of(kind).ok_or(Halt::Malformed("no packet of TDS"))?;
         let length = usize::from(input.u16()?);
         let body = length.checked_sub(HEADER).ok_or(Halt::Malformed("packet shorter than its header"))?;
         input.take(4)?;

@@ -176,7 +176,8 @@ impl Connection {
         }
         match (self.stage, kind) {
             (Stage::Start, Kind::PreLogin) => self.pre_login(&message, cx),
-            (Stage::Sspi, Kind::Sspi) => self.token(&message, cx),
+            // python-tds goes on in the packets that it began with.
+            (Stage::Sspi, Kind::Sspi | Kind::Login7) => self.token(&message, cx),
             (Stage::Sspi, _) | (_, Kind::Other(_) | Kind::PreLogin | Kind::Sspi) => {
                 self.broken("message out of turn", &message, cx)
             }
@@ -300,12 +301,17 @@ impl Connection {
             (known.login, known.silent) = (Some(login), silent);
             return self.token(&first, cx);
         }
+        self.sql(&login, silent, cx)
+    }
+
+    /// A login of SQL Server's own.
+    fn sql(&mut self, login: &Login, silent: bool, cx: &mut Cx<'_>) -> Flow {
         let credentials = match &login.token {
             Some(token) => Credentials::new("federated").secret(Secret::Token(Untrusted::new(token))),
             None => Credentials::password("sql", &login.user, &login.password),
         };
-        let no = answer::failed(&login.user, &self.persona.name, &login);
-        self.refuse(Sighting::of(&LOGIN).login(credentials), &login, silent, &no, cx)
+        let no = answer::failed(&login.user, &self.persona.name, login);
+        self.refuse(Sighting::of(&LOGIN).login(credentials), login, silent, &no, cx)
     }
 
     /// A token of the client's SSPI: the next one of ours, or the end.
@@ -394,6 +400,22 @@ impl Connection {
 
     /// The conversation is over: what it revealed, if that was not reported yet.
     fn end(&mut self, cx: &mut Cx<'_>) {
+        if let Some((kind, message)) = self.cut_short() {
+            let login = match kind {
+                Kind::Login7 => Login::read(&message),
+                Kind::OldLogin => Login::read_old(&message),
+                _ => None,
+            };
+            match login.filter(|login| !login.user.is_empty() || !login.password.is_empty()) {
+                Some(login) => {
+                    let login = Login { broken: true, ..login };
+                    self.sql(&login, true, cx);
+                }
+                None => {
+                    self.broken("message unfinished", &message, cx);
+                }
+            }
+        }
         let Some(known) = &self.known else { return };
         let mut seen = Sighting::of(&PROBE);
         seen = match &known.login {
@@ -405,6 +427,18 @@ impl Connection {
         };
         cx.report(self.described(seen));
         self.known = None;
+    }
+
+    /// The message whose end never came, be it in packets or in part of one inside TLS.
+    fn cut_short(&mut self) -> Option<(Kind, Vec<u8>)> {
+        let inside =
+            self.channel.as_mut().map(|channel| std::mem::take(&mut channel.plain)).unwrap_or_default();
+        let part = inside.get(packet::HEADER..).filter(|part| !part.is_empty());
+        match (self.unfinished.take(), part) {
+            (Some((kind, message)), part) => Some((kind, [&message, part.unwrap_or_default()].concat())),
+            (None, Some(part)) => Some((Kind::of(*inside.first()?)?, part.to_vec())),
+            (None, None) => None,
+        }
     }
 
     /// Sends one message, inside TLS where that is agreed on.
