@@ -23,14 +23,15 @@ use std::{
 
 use haldane::config::{Config, EMBEDDED, Surroundings};
 use haldane_core::{
-    Arrival, Class, Datagram, Entry, Event, Honeycred, Input, Kind, Login, Peer, Secret, Transport,
-    Untrusted, Value, Watch, Watched,
+    Arrival, Class, Cx, Datagram, Effects, Entry, Event, Honeycred, Input, Kind, Login, Peer, Secret,
+    Sighting, Transport, Untrusted, Value, Watch, Watched, Windows,
 };
 use haldane_services::{
     ALL,
     replay::{self, build, datagram, talk},
 };
 use haldane_sinks::encode;
+use haldane_wire::spnego::{Conversation, Step};
 use tempfile::TempDir;
 
 use bytes::Bytes;
@@ -194,6 +195,38 @@ pub fn proxy(bytes: &[u8]) {
         Ok(_) => assert!(input.consumed() > 0 && input.consumed() <= bytes.len()),
         Err(haldane_core::Halt::Need(need)) => assert!(need > bytes.len() && need <= 8192, "{need}"),
         Err(haldane_core::Halt::Malformed(_)) => {}
+    }
+}
+
+/// Tokens of a Windows login, each with two bytes in front that say how long it is: to a machine alone, and to one in a
+/// domain.
+pub fn ntlm(input: &[u8]) {
+    let address = "192.0.2.1:445".parse().unwrap();
+    let peer = Peer::new(address, address, Transport::Tcp);
+    for domain in ["", "corp.example.com"] {
+        let host = Windows::new("files01", domain);
+        let (mut conversation, mut random) = (Conversation::default(), replay::Counting::default());
+        let mut rest = input;
+        while let Some((length, said)) = rest.split_at_checked(2) {
+            let length = usize::from(u16::from_be_bytes([length[0], length[1]])).min(said.len());
+            let (token, after) = said.split_at(length);
+            rest = after;
+            let mut effects = Effects::default();
+            let mut cx = Cx::new(&peer, SystemTime::UNIX_EPOCH, None, &mut random, &mut effects);
+            match conversation.take(token, &host, &mut cx) {
+                Step::Reply { token, first } => {
+                    assert!(token.len() < 1024);
+                    if let Some(first) = first {
+                        drop(first.facts(Sighting::of(&haldane_services::http::LOGIN)));
+                    }
+                }
+                Step::Done(attempt) => {
+                    assert!(attempt.reject.len() < 16 && attempt.accept.len() < 16);
+                    drop(attempt.facts(Sighting::of(&haldane_services::http::LOGIN)));
+                }
+                Step::Unknown => assert!(conversation.reject().len() < 16),
+            }
+        }
     }
 }
 

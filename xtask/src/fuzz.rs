@@ -63,10 +63,32 @@ fn seed() -> Result<()> {
     fs::write(corpus("proxy")?.join("text"), "PROXY TCP4 192.0.2.7 192.0.2.1 4711 22\r\n")?;
     let binary = b"\r\n\r\n\0\r\nQUIT\n\x21\x11\x00\x0c\xc0\x00\x02\x07\xc0\x00\x02\x01\x12\x67\x00\x16";
     fs::write(corpus("proxy")?.join("binary"), binary)?;
+    ntlm(&corpus("ntlm")?)?;
     // What a client says first, with nothing in it.
     let hello = b"\x16\x03\x01\x00\x2f\x01\x00\x00\x2b\x03\x03";
     let hello: Vec<u8> = hello.iter().copied().chain([7; 32]).chain(*b"\0\0\x02\x13\x01\x01\0\0\0").collect();
     fs::write(corpus("tls_hello")?.join("smallest"), hello)?;
+    Ok(())
+}
+
+/// Logins with and without SPNEGO: each token behind its length.
+fn ntlm(folder: &Path) -> Result<()> {
+    let first =
+        b"NTLMSSP\0\x01\0\0\0\x37\x82\x08\xe2\0\0\0\0\x28\0\0\0\0\0\0\0\x28\0\0\0\x0a\0\x61\x4a\0\0\0\x0f";
+    let last = b"NTLMSSP\0\x03\0\0\0\0\0\0\0\x40\0\0\0\0\0\0\0\x40\0\0\0\0\0\0\0\x40\0\0\0\x02\0\x02\0\x40\0\0\0\0\0\0\0\
+                 \x40\0\0\0\0\0\0\0\x40\0\0\0\x01\x82\x08\xe2e\0";
+    let spnego = b"\x60\x1c\x06\x06\x2b\x06\x01\x05\x05\x02\xa0\x12\x30\x10\xa0\x0e\x30\x0c\x06\x0a\x2b\x06\x01\x04\x01\x82\x37\x02\x02\x0a";
+    let ticket = b"\x6e\x1e\x30\x1c\xa3\x1a\x61\x18\x30\x16\xa1\x03\x1b\x01R\xa2\x0f\x30\x0d\xa0\x03\x02\x01\x02\xa1\x06\x30\x04\x1b\x02hi";
+    let said =
+        [("raw", vec![&first[..], last]), ("spnego", vec![spnego, first, last]), ("ticket", vec![ticket])];
+    for (name, tokens) in said {
+        let mut input = Vec::new();
+        for token in tokens {
+            input.extend_from_slice(&u16::try_from(token.len())?.to_be_bytes());
+            input.extend_from_slice(token);
+        }
+        fs::write(folder.join(name), input)?;
+    }
     Ok(())
 }
 

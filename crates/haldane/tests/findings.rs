@@ -25,13 +25,14 @@ fn findings(target: &str) -> Vec<Vec<u8>> {
 #[test]
 fn no_finding_comes_back() {
     type Target = fn(&[u8]);
-    let targets: [(&str, Target); 6] = [
+    let targets: [(&str, Target); 7] = [
         ("sessions", targets::sessions),
         ("sensors", targets::sensors),
         ("config", targets::config),
         ("encoders", targets::encoders),
         ("tls_hello", targets::tls_hello),
         ("proxy", targets::proxy),
+        ("ntlm", targets::ntlm),
     ];
     for (name, target) in targets {
         findings(name).iter().for_each(|input| target(input));

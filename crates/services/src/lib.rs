@@ -21,6 +21,7 @@ pub mod tcpbanner;
 pub mod telnet;
 pub mod tftp;
 pub mod vnc;
+pub mod winrm;
 
 use haldane_core::Entry;
 
@@ -44,6 +45,7 @@ pub static ALL: &[Entry] = &[
     Entry::both::<tcpbanner::TcpBanner>(),
     Entry::datagrams::<tftp::Tftp>(),
     Entry::stream::<vnc::Vnc>(),
+    Entry::stream::<winrm::Winrm>(),
     Entry::sensor::<llmnr::Llmnr>(),
     Entry::sensor::<smb::Smb>(),
 ];
