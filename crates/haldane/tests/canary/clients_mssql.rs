@@ -175,18 +175,27 @@ fn microsoft_s_driver_that_does_not_trust_the_certificate_is_seen() {
 }
 
 #[test]
-fn hydra_and_medusa_find_nothing_and_are_recorded() {
-    for tool in ["hydra", "medusa"] {
+fn brute_forcers_find_nothing_and_are_recorded() {
+    for tool in ["hydra", "medusa", "ncrack"] {
         if !installed(tool) {
             continue;
         }
         let (canary, port) = canary("");
         let port = port.to_string();
         let said = match tool {
+            "ncrack" => {
+                let target = format!("mssql://127.0.0.1:{port}");
+                client(tool, &["-g", "cl=1,CL=1,at=1", "--user", "sa", "--pass", "hunter2", &target])
+            }
             "hydra" => client(tool, &["-I", "-l", "sa", "-p", "hunter2", "-s", &port, "127.0.0.1", "mssql"]),
             _ => client(tool, &["-h", "127.0.0.1", "-n", &port, "-u", "sa", "-p", "hunter2", "-M", "mssql"]),
         };
-        assert!(!said.contains("ACCOUNT FOUND") && !said.contains("1 valid password found"), "{said}");
+        assert!(
+            !said.contains("ACCOUNT FOUND")
+                && !said.contains("1 valid password found")
+                && !said.contains("Discovered credentials"),
+            "{said}"
+        );
         only(&canary, "sa", "hunter2", &[("tds", "4.2")]);
     }
 }
