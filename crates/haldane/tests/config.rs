@@ -597,15 +597,14 @@ fn every_key_of_the_peer_is_known() {
     assert!(problems.is_empty(), "{problems:#?}");
 }
 
-/// Services that the peer does not have.
-const OURS_ALONE: [&str; 2] = ["mssqlbrowser", "winrm"];
-
 #[test]
 fn a_file_with_every_key_loads_without_a_remark() {
     let config = good("o.conf", FULL);
     assert_eq!(config.warnings, []);
-    let expected = haldane_services::ALL.iter().filter(|entry| entry.on && !OURS_ALONE.contains(&entry.name));
-    assert_eq!(config.services.len(), expected.count());
+    // Services that the peer has not.
+    let ours = ["mssqlbrowser", "winrm"];
+    let known = haldane_services::ALL.iter().filter(|entry| entry.on && !ours.contains(&entry.name));
+    assert_eq!(config.services.len(), known.count());
     assert_eq!(
         config.sinks.iter().map(|sink| sink.name.as_str()).collect::<Vec<_>>(),
         ["console", "file", "watched", "sized", "timed", "syslog", "unix", "mail", "hook"]
@@ -634,4 +633,22 @@ fn what_import_prints_loads_as_the_same_model() {
         config.sinks.iter().map(|sink| (sink.fingerprint.clone(), sink.delivery.clone())).collect::<Vec<_>>()
     };
     assert_eq!(sinks(&original), sinks(&imported));
+}
+
+#[test]
+fn the_names_of_the_host_follow_from_each_other_unless_they_are_given() {
+    let windows = |keys: &str| good("c.toml", &format!("[host]\nname = \"files01\"\n{keys}")).host.windows;
+    let alone = windows("");
+    assert_eq!(
+        (alone.computer.as_str(), alone.group.as_str(), alone.joined()),
+        ("FILES01", "WORKGROUP", false)
+    );
+    let joined = windows("domain = \"corp.example.com\"\nwindows = \"2012r2\"");
+    assert_eq!((joined.group.as_str(), joined.dns_name.as_str()), ("CORP", "files01.corp.example.com"));
+    assert_eq!((joined.release.version, joined.release.build), ((6, 3), 9600));
+    let given = windows("domain = \"corp.example.com\"\nnetbios_name = \"srv9\"\nnetbios_domain = \"ACME\"");
+    assert_eq!((given.computer.as_str(), given.authority()), ("SRV9", "ACME"));
+    let wrong = "[host]\ndomain = \"a..b\"\nnetbios_name = \"sixteen-letters-\"\nnetbios_domain = \"a b\"\nwindows = \"95\"";
+    let found = mistakes("c.toml", wrong);
+    assert_eq!(found.len(), 4, "{found:#?}");
 }

@@ -86,3 +86,35 @@ fn noise_over_what_sensors_are_fed_breaks_none_of_them() {
         }
     }
 }
+
+#[test]
+fn noise_over_logins_breaks_nothing() {
+    let first =
+        &b"NTLMSSP\0\x01\0\0\0\x37\x82\x08\xe2\0\0\0\0\x28\0\0\0\0\0\0\0\x28\0\0\0\x0a\0\x61\x4a\0\0\0\x0f"[..];
+    // Its NtChallengeResponse is all of it, which has pairs behind 44 bytes.
+    let last = b"NTLMSSP\0\x03\0\0\0\0\0\0\0\x40\0\0\0\x60\0\x60\0\0\0\0\0\x02\0\x02\0\x40\0\0\0\x02\0\x02\0\x40\0\0\0\
+                 \x06\0\x04\0\x02\0\0\0\x09\0\x02\0\x01\x82\x08\xe2e\0\x09\0\x02\0a\0\0\0\0\0abcdefghijklmnopqrst";
+    let spnego = b"\x60\x3a\x06\x06\x2b\x06\x01\x05\x05\x02\xa0\x30\x30\x2e\xa0\x0e\x30\x0c\x06\x0a\x2b\x06\x01\x04\x01\x82\x37\
+                   \x02\x02\x0a\xa2\x1c\x04\x1aNTLMSSP\0\x01\0\0\0\x37\x82\x08\xe2\0\0\0\0\0\0\0\0\0\0";
+    let ticket = b"\x6e\x26\x30\x24\xa3\x22\x61\x20\x30\x1e\xa1\x03\x1b\x01R\xa2\x0c\x30\x0a\xa1\x08\x30\x06\x1b\x01h\x1b\x01i\
+                   \xa3\x09\x30\x07\xa0\x03\x02\x01\x12\xa2\0";
+    let mut state = 1_u64;
+    let mut below = |bound: usize| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        usize::try_from(state >> 33).unwrap() % bound
+    };
+    for _ in 0..5_000 {
+        let mut input = Vec::new();
+        for _ in 0..=below(3) {
+            let mut token = [first, last, spnego, ticket][below(4)].to_vec();
+            for _ in 0..below(5) {
+                let at = below(token.len());
+                token[at] = u8::try_from(below(256)).unwrap();
+            }
+            token.truncate(token.len() - below(3) * below(8));
+            input.extend(u16::try_from(token.len()).unwrap().to_be_bytes());
+            input.extend(token);
+        }
+        targets::ntlm(&input);
+    }
+}

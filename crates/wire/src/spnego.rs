@@ -8,7 +8,7 @@ use haldane_core::{Cx, Halt, Input, Login, Secret, Sighting, Untrusted, Windows}
 
 use crate::{
     ber,
-    ntlm::{self, Answer, Identity, Message, Negotiate},
+    ntlm::{self, Answer, Identity, Message, Negotiate, flag},
 };
 
 /// SPNEGO, 1.3.6.1.5.5.2.
@@ -154,6 +154,19 @@ impl Conversation {
         }
     }
 
+    /// A challenge of NTLM to a client that said nothing.
+    pub fn challenge(&mut self, host: &Windows, cx: &mut Cx<'_>) -> Vec<u8> {
+        let silent = flag::UNICODE | flag::REQUEST_TARGET | flag::EXTENDED_SECURITY;
+        self.answer(&Negotiate { flags: silent, ..Negotiate::default() }, host, cx)
+    }
+
+    fn answer(&mut self, first: &Negotiate, host: &Windows, cx: &mut Cx<'_>) -> Vec<u8> {
+        let nonce = cx.random();
+        self.nonce = Some(nonce);
+        let message = ntlm::challenge(first.flags, &nonce, host, cx.now());
+        if self.negotiated { response(INCOMPLETE, Some(NTLM), &message) } else { message }
+    }
+
     /// Our challenge, if one was sent.
     pub fn nonce(&self) -> Option<&[u8; 8]> {
         self.nonce.as_ref()
@@ -172,12 +185,7 @@ impl Conversation {
     fn inner(&mut self, token: &[u8], host: &Windows, cx: &mut Cx<'_>) -> Step {
         match Message::read(token) {
             Some(Message::Negotiate(first)) => {
-                let nonce = cx.random();
-                self.nonce = Some(nonce);
-                let message = ntlm::challenge(first.flags, &nonce, host, cx.now());
-                let token =
-                    if self.negotiated { response(INCOMPLETE, Some(NTLM), &message) } else { message };
-                Step::Reply { token, first: Some(first) }
+                Step::Reply { token: self.answer(&first, host, cx), first: Some(first) }
             }
             Some(Message::Authenticate(answer)) => {
                 // A challenge is answered once.

@@ -33,7 +33,7 @@ impl Handshake {
         let end = value.iter().position(u8::is_ascii_whitespace).unwrap_or(value.len());
         let (word, token) = value.split_at_checked(end)?;
         let scheme = SCHEMES.into_iter().find(|scheme| word.eq_ignore_ascii_case(scheme.as_bytes()))?;
-        let mut said = Said { scheme, reply: None, first: None, attempt: None, unknown: false };
+        let mut said = Said::nothing(scheme);
         let token = token.trim_ascii();
         if token.is_empty() {
             return Some(said);
@@ -58,9 +58,24 @@ impl Handshake {
         }
         Some(said)
     }
+
+    /// A challenge of NTLM to a client that named the scheme alone.
+    pub(crate) fn challenge(&mut self, host: &Windows, cx: &mut Cx<'_>) -> Said {
+        let token = self.0.insert(Box::default()).challenge(host, cx);
+        Said { reply: Some(BASE64_STANDARD.encode(token)), ..Said::nothing("NTLM") }
+    }
 }
 
 impl Said {
+    fn nothing(scheme: &'static str) -> Self {
+        Self { scheme, reply: None, first: None, attempt: None, unknown: false }
+    }
+
+    /// Whether there was nothing behind the scheme.
+    pub(crate) fn silent(&self) -> bool {
+        self.reply.is_none() && self.attempt.is_none() && !self.unknown
+    }
+
     /// The login, once it is one.
     pub(crate) fn login(&self) -> Option<Login> {
         self.attempt.as_ref().map(|attempt| attempt.login.clone())

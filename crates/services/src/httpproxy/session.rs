@@ -250,6 +250,9 @@ impl Connection {
     fn shake_hands(&mut self, head: &Head, cx: &mut Cx<'_>) {
         let value = head.field("Proxy-Authorization");
         let said = value.and_then(|value| self.handshake.take(value, &self.server.windows, cx));
+        // squid asks its helper even then, and that gives a challenge.
+        let silent = said.as_ref().is_some_and(|said| said.scheme == "NTLM" && said.silent());
+        let said = if silent { Some(self.handshake.challenge(&self.server.windows, cx)) } else { said };
         self.said = said.map(Box::new);
     }
 
