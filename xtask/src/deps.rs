@@ -11,7 +11,7 @@ const OURS: &[(&str, &[&str])] = &[
     ("haldane-core", &[]),
     ("haldane-wire", &["haldane-core"]),
     ("haldane-tls", &["haldane-core", "haldane-wire"]),
-    ("haldane-services", &["haldane-core", "haldane-wire"]),
+    ("haldane-services", &["haldane-core", "haldane-wire", "haldane-tls"]),
     ("haldane-net", &["haldane-core", "haldane-tls"]),
     ("haldane-pipeline", &["haldane-core", "haldane-wire"]),
     ("haldane-store", &["haldane-core"]),

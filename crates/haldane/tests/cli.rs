@@ -140,12 +140,13 @@ fn init_writes_a_file_that_check_likes_and_overwrites_none() {
 #[test]
 fn import_prints_a_file_that_check_likes_with_variables_as_they_were() {
     let folder = Folder::new("import");
-    let peer = "{\"device.node_id\": \"$HOME\", \"ftp.enabled\": true, \"mssql.enabled\": true,\n\"logger\": {\"class\": \
+    let peer = "{\"device.node_id\": \"$HOME\", \"ftp.enabled\": true,\n\"logger\": {\"class\": \
         \"PyLogger\", \"kwargs\": {\"handlers\": {\"out\": {\"class\": \"logging.StreamHandler\", \"stream\": \
-        \"ext://sys.stdout\"}}}}}";
+        \"ext://sys.stdout\"}, \"chat\": {\"class\": \"opencanary.logger.SlackHandler\", \"webhook_url\": \
+        \"https://chat.example.com/x\"}}}}}";
     let text = good(folder.haldane(&["import", &folder.file("opencanary.conf", peer)]));
     assert!(text.contains("node_id = \"$HOME\""), "{text}");
-    assert!(text.contains("# ") && text.contains("mssql is not available in this version yet"), "{text}");
+    assert!(text.contains("# ") && text.contains("is not available in this version yet"), "{text}");
     let file = folder.file("h.toml", &text);
     let said = good(folder.haldane(&["check", "--config", &file]));
     assert!(said.contains("1 service, 1 sink"), "{said}");

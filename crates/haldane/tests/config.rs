@@ -367,7 +367,7 @@ fn mistakes_in_the_peers_file_name_its_own_keys() {
     let found = mistakes(
         "opencanary.conf",
         "{\"device.node_id\": 3,\n\"ftp.enabled\": true,\n\"ftp.port\": \"21\",\n\"FTP.baner\": \"x\",\n\"ftp.banner\": 1,\n\
-        \"telnet.enabled\": \"yes\",\n\"tcpbanner_1.alertstring.enable\": true,\n\"mssql.enabled\": true,\n\"logtype.ignorelist\": [\"x\"]\n}",
+        \"telnet.enabled\": \"yes\",\n\"tcpbanner_1.alertstring.enable\": true,\n\"logtype.ignorelist\": [\"x\"]\n}",
     );
     let expected = [
         "opencanary.conf: warning: logger: there is no logger",
@@ -377,8 +377,7 @@ fn mistakes_in_the_peers_file_name_its_own_keys() {
         "opencanary.conf:5: error: ftp.banner: expected text, found 1",
         "opencanary.conf:6: error: telnet.enabled: expected true or false, found \"yes\"",
         "opencanary.conf:7: warning: tcpbanner_1.alertstring.enable: unknown key (did you mean \"tcpbanner_1.alertstring.enabled\"?)",
-        "opencanary.conf:8: warning: mssql.enabled: mssql is not available in this version yet",
-        "opencanary.conf:9: error: logtype.ignorelist: ",
+        "opencanary.conf:8: error: logtype.ignorelist: ",
     ];
     assert_eq!(found.len(), expected.len(), "{found:#?}");
     for (found, expected) in found.iter().zip(expected) {
@@ -621,7 +620,7 @@ fn a_file_with_every_key_loads_without_a_remark() {
     let config = good("o.conf", FULL);
     assert_eq!(config.warnings, []);
     // Services that the peer has not.
-    let ours = ["winrm"];
+    let ours = ["mssqlbrowser", "winrm"];
     let known = haldane_services::ALL.iter().filter(|entry| entry.on && !ours.contains(&entry.name));
     assert_eq!(config.services.len(), known.count());
     assert_eq!(

@@ -8,6 +8,8 @@ pub mod httpproxy;
 pub mod https;
 pub mod llmnr;
 pub mod mongodb;
+pub mod mssql;
+pub mod mssqlbrowser;
 pub mod mysql;
 pub mod ntp;
 pub mod portscan;
@@ -36,6 +38,8 @@ pub static ALL: &[Entry] = &[
     Entry::stream::<httpproxy::HttpProxy>(),
     Entry::stream::<ssh::Ssh>(),
     Entry::stream::<mysql::Mysql>(),
+    Entry::stream::<mssql::Mssql>(),
+    Entry::datagrams::<mssqlbrowser::MssqlBrowser>(),
     Entry::stream::<redis::Redis>(),
     Entry::stream::<mongodb::Mongodb>(),
     Entry::datagrams::<snmp::Snmp>(),

@@ -23,6 +23,21 @@ use crate::{Identity, hello};
 pub struct Acceptor {
     context: Arc<RwLock<SslContext>>,
     stack: TlsStack,
+    offer: Offer,
+}
+
+/// What a server offers, apart from its identity.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Offer {
+    /// The one protocol that it agrees to by ALPN; a client that does not offer it goes on without ALPN.
+    pub alpn: &'static [u8],
+    /// Whether it speaks TLS 1.3.
+    pub tls13: bool,
+}
+
+impl Offer {
+    /// What Apache without HTTP/2 does.
+    pub const HTTP: Self = Self { alpn: b"http/1.1", tls13: true };
 }
 
 impl std::fmt::Debug for Acceptor {
@@ -63,7 +78,19 @@ impl Acceptor {
     /// # Errors
     /// As [`Acceptor::new`].
     pub fn of(stack: TlsStack, identity: &Identity) -> Result<Self, ErrorStack> {
-        Ok(Self { context: Arc::new(RwLock::new(context(stack, identity)?)), stack })
+        Self::made(stack, identity, Offer::HTTP)
+    }
+
+    /// As [`Acceptor::new`], with that offer.
+    ///
+    /// # Errors
+    /// As [`Acceptor::new`].
+    pub fn offering(identity: &Identity, offer: Offer) -> Result<Self, ErrorStack> {
+        Self::made(TlsStack::OpenSsl, identity, offer)
+    }
+
+    fn made(stack: TlsStack, identity: &Identity, offer: Offer) -> Result<Self, ErrorStack> {
+        Ok(Self { context: Arc::new(RwLock::new(context(stack, identity, offer)?)), stack, offer })
     }
 
     /// Shows that identity from the next conversation on, if it is another. `Ok(true)`: it is.
@@ -78,7 +105,7 @@ impl Acceptor {
         if same(&self.context.read().unwrap_or_else(PoisonError::into_inner)) {
             return Ok(false);
         }
-        let context = context(self.stack, identity)?;
+        let context = context(self.stack, identity, self.offer)?;
         *self.context.write().unwrap_or_else(PoisonError::into_inner) = context;
         Ok(true)
     }
@@ -94,13 +121,16 @@ impl Acceptor {
     }
 }
 
-fn context(stack: TlsStack, identity: &Identity) -> Result<SslContext, ErrorStack> {
+fn context(stack: TlsStack, identity: &Identity, offer: Offer) -> Result<SslContext, ErrorStack> {
     let mut builder = SslContextBuilder::new(SslMethod::tls_server())?;
     builder.set_min_proto_version(Some(SslVersion::TLS1))?;
     match stack {
         TlsStack::OpenSsl => {
+            if !offer.tls13 {
+                builder.set_max_proto_version(Some(SslVersion::TLS1_2))?;
+            }
             builder.set_cipher_list(CIPHERS)?;
-            builder.set_alpn_select_callback(|_, offered| http(offered));
+            builder.set_alpn_select_callback(move |_, offered| agreed(offered, offer.alpn));
         }
         TlsStack::Schannel => {
             builder.set_max_proto_version(Some(SslVersion::TLS1_2))?;
@@ -124,13 +154,12 @@ fn context(stack: TlsStack, identity: &Identity) -> Result<SslContext, ErrorStac
     Ok(builder.build())
 }
 
-/// What Apache without HTTP/2 does; a client that does not offer it goes on without ALPN.
-fn http(offered: &[u8]) -> Result<&[u8], AlpnError> {
-    const HTTP: &[u8] = b"http/1.1";
+/// The protocol that is agreed to, if the client offers it.
+fn agreed<'o>(offered: &'o [u8], wanted: &[u8]) -> Result<&'o [u8], AlpnError> {
     let mut rest = offered;
     while let Some((&length, after)) = rest.split_first() {
         let Some((name, after)) = after.split_at_checked(length.into()) else { break };
-        if name == HTTP {
+        if name == wanted {
             return Ok(name);
         }
         rest = after;

@@ -9,7 +9,7 @@ mod engine;
 pub mod hello;
 mod identity;
 
-pub use engine::{Acceptor, Engine, Failure};
+pub use engine::{Acceptor, Engine, Failure, Offer};
 pub use identity::{Identity, Names};
 
 /// Fills the buffer from OpenSSL's generator, which the system seeds.

@@ -21,6 +21,7 @@ mod clients_db;
 mod clients_git;
 mod clients_httpproxy;
 mod clients_mongodb;
+mod clients_mssql;
 mod clients_ntlm;
 mod clients_ntp;
 mod clients_rdp;

@@ -132,6 +132,7 @@ pub(super) const SERVICES: &[Service] = &[
         ],
         ..PLAIN
     },
+    Service { name: "mssql", port: 1433, keys: &[key("version", Default::Text("2012"))], ..PLAIN },
     Service { name: "mongodb", port: 27017, keys: &[key("version", Default::Text("4.4.6"))], ..PLAIN },
     Service { name: "ntp", port: 123, ..PLAIN },
     Service { name: "redis", port: 6379, keys: &[key("max_arg_length", Default::Number(30))], ..PLAIN },
@@ -182,9 +183,6 @@ pub(super) const TCP_BANNER: &[Key] = &[
 
 /// How many TCP banners there may be where the file does not say.
 pub(super) const TCP_BANNERS: i64 = 10;
-
-/// Services that the peer has and this version has not, with their keys.
-pub(super) const ABSENT: &[(&str, &[&str])] = &[("mssql", &["version"])];
 
 /// Keys that belong to no service.
 pub(super) const GENERAL: [&str; 8] = [

@@ -15,7 +15,7 @@ use haldane_core::{
     section::{Item, Node, Place, Raw},
 };
 
-use self::keys::{ABSENT, COMMON, Default, GENERAL, Key, SERVICES, Service, TCP_BANNER, TCP_BANNERS};
+use self::keys::{COMMON, Default, GENERAL, Key, SERVICES, Service, TCP_BANNER, TCP_BANNERS};
 
 /// Translates a file; `problems` gets what the translation itself finds.
 pub fn translate(peer: &Table, problems: &mut Vec<Problem>) -> Table {
@@ -53,7 +53,6 @@ pub fn translate(peer: &Table, problems: &mut Vec<Problem>) -> Table {
         translation.service(service, &mut services);
     }
     translation.tcp_banners(&mut services);
-    translation.absent();
     let sinks = logger::sinks(peer, &translation.file, translation.problems);
     let place = translation.nowhere();
     for (key, part) in [("host", host), ("ignore", ignore), ("service", services), ("sink", sinks)] {
@@ -190,19 +189,6 @@ impl Translation<'_> {
         }
     }
 
-    /// Services that are wanted and cannot be had.
-    fn absent(&mut self) {
-        for (name, _) in ABSENT {
-            let key = format!("{name}.enabled");
-            if self.on(&key)
-                && let Some(found) = self.peer.get(&key)
-            {
-                let message = format!("{name} is not available in this version yet; everything else runs");
-                self.problems.push(Problem::warning(Some(found.node.place.clone()), &found.written, message));
-            }
-        }
-    }
-
     fn unknown_keys(&mut self) {
         let known = known_keys();
         let banners = match self.peer.get("tcpbanner.maxnum").map(|item| &item.node.value) {
@@ -240,9 +226,6 @@ pub fn known_keys() -> Vec<String> {
     }
     add("tcpbanner", &mut ["maxnum"].into_iter());
     add("tcpbanner_N", &mut TCP_BANNER.iter().map(|key| key.peer));
-    for (name, keys) in ABSENT {
-        add(name, &mut keys.iter().copied());
-    }
     known
 }
 
