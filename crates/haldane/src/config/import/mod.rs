@@ -96,7 +96,13 @@ impl Translation<'_> {
                 Default::Flag(value) => Some(Raw::Bool(value)),
                 Default::Number(number) => Some(Raw::Int(number)),
             };
-            match (self.peer.get(&name), default) {
+            let found = self.peer.get(&name);
+            if let Some(number) = found.filter(|_| matches!(key.default, Default::Number(_))).and_then(digits)
+            {
+                into.entries.push(Item { key: key.ours.to_owned(), ..number });
+                continue;
+            }
+            match (found, default) {
                 (Some(_), _) => self.put(into, &name, key.ours),
                 (None, Some(value)) => into.entries.push(item(key.ours, &name, self.nowhere(), value)),
                 (None, None) => {}
@@ -212,6 +218,13 @@ impl Translation<'_> {
             }
         }
     }
+}
+
+/// A number that stands there as text, as in older files of the peer.
+fn digits(found: &Item) -> Option<Item> {
+    let Raw::Text(text) = &found.node.value else { return None };
+    let value = Raw::Int(text.trim().parse().ok()?);
+    Some(Item { node: Node { value, ..found.node.clone() }, ..found.clone() })
 }
 
 /// Every key that a file may hold; `tcpbanner_N` stands for all of them.
