@@ -8,7 +8,7 @@ pub const VERSION: u8 = 6;
 /// STATUS_LOGON_FAILURE (MS-ERREF, section 2.3.1): no such user, or another password.
 pub const LOGON_FAILURE: u32 = 0xc000_006d;
 
-/// [0] … [5]
+/// The context tags 0 to 5
 const FIELD: [u8; 6] = [0xa0, 0xa1, 0xa2, 0xa3, 0xa4, 0xa5];
 
 /// One message.
