@@ -275,7 +275,10 @@ fn sip(port: u16, number: u64) -> io::Result<()> {
     let request = format!(
         "OPTIONS sip:100@localhost SIP/2.0\r\nVia: SIP/2.0/UDP 127.0.0.1;branch=z9hG4bK{number:012};rport\r\n\
          From: <sip:eve@localhost>;tag={number}\r\nTo: <sip:100@localhost>\r\nCall-ID: {number}\r\nCSeq: 1 OPTIONS\r\n\
-         Max-Forwards: 70\r\nUser-Agent: bench\r\nContent-Length: 0\r\n\r\n"
+         Max-Forwards: 70\r\nUser-Agent: bench\r\nSubject: {}\r\n\
+         Content-Length: 0\r\n\r\n",
+        // No answer is longer, so that the budget of a source does not run out.
+        "x".repeat(600)
     );
     expect(&ask(port, request.as_bytes())?, b"SIP/2.0 ")
 }
