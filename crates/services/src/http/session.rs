@@ -6,7 +6,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use haldane_core::{Cx, Flow, Halt, Input, Session, Sighting, Timeout, Untrusted};
+use haldane_core::{Cx, Flow, Halt, Input, Session, Sighting, Timeout, TlsStack, Untrusted};
 
 use super::{
     MALFORMED, Server,
@@ -289,6 +289,12 @@ impl Session for Connection {
     fn plain(&mut self, head: &[u8], cx: &mut Cx<'_>) {
         let line = head.split(|byte| *byte == b'\n').next().unwrap_or_default().trim_ascii_end();
         let head = Head::parse(line).unwrap_or_else(|_| Head::unreadable(line));
+        // HTTP.sys hangs up.
+        if self.server.stack() == TlsStack::Schannel {
+            let exchange = Exchange::new(head, Route::Refused(400), None);
+            cx.report(exchange.malformed(&self.server, "plain HTTP on a TLS port", line));
+            return;
+        }
         let note = "Reason: You're speaking plain HTTP to an SSL-enabled server port.<br />\n";
         let reply = match self.server.persona.signs() {
             // 2.2 takes it for HTTP/0.9.
