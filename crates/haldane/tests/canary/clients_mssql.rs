@@ -228,7 +228,7 @@ fn nmap_names_the_product_and_its_scripts_read_our_names() {
 }
 
 /// nmap's files, with the mistake mended that keeps the scripts of 7.93 from running (nmap/nmap#2622).
-fn scripts(folder: &Path) -> Option<String> {
+pub fn scripts(folder: &Path) -> Option<String> {
     let data = folder.join("nmap");
     let copied = Command::new("cp").args(["-r", "/usr/share/nmap"]).arg(&data).status().unwrap();
     let library = data.join("nselib/mssql.lua");
