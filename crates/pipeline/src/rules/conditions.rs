@@ -2,14 +2,10 @@
 
 use std::{net::IpAddr, ops::RangeInclusive};
 
-use haldane_core::{Class, Event, Section, Transport, Value, section::nearest};
+use haldane_core::{Class, Event, Pattern, Section, Transport, Value, Window, section::nearest};
 use ipnet::IpNet;
 
-use super::{
-    pattern::Pattern,
-    presets::{PRESETS, Preset},
-    window::Window,
-};
+use super::presets::{PRESETS, Preset};
 use crate::ignore::source;
 
 /// Where the reverse names of sources are known.

@@ -7,9 +7,7 @@
 //! stays critical, unless it is dropped.
 
 mod conditions;
-mod pattern;
 mod presets;
-mod window;
 
 use std::net::IpAddr;
 

@@ -7,13 +7,13 @@ use std::{
 };
 
 use haldane_core::{
-    Class, Fields, Honeycred, Kind, Login, Peer, Transport,
+    Class, Fields, Honeycred, Kind, Login, Pattern, Peer, Transport,
     section::{Item, Node, Place, Raw},
 };
 use proptest::prelude::*;
 use uuid::Uuid;
 
-use super::{pattern::Pattern, *};
+use super::*;
 
 static LOGIN: Kind = Kind::new(4002, "ssh.login", Class::Login, Severity::High, "SSH login");
 static PAGE: Kind = Kind::new(3000, "http.request", Class::Access, Severity::Low, "Page read");

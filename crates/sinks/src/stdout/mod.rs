@@ -25,6 +25,7 @@ impl Sink for Stdout {
     const NAME: &'static str = "stdout";
     const BATCH: usize = 500;
     const WANTS: Wants = Wants { severity: Severity::Low, operational: true };
+    const MASK: bool = false;
 
     fn configure(section: &mut Section<'_>, sender: &Sender) -> Self {
         let stream = section.choice(

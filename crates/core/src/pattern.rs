@@ -2,16 +2,16 @@
 
 /// One pattern.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Pattern(Vec<u8>);
+pub struct Pattern(Vec<u8>);
 
 impl Pattern {
     /// `*` stands for anything, `?` for one byte.
-    pub(super) fn new(text: &str) -> Self {
+    pub fn new(text: &str) -> Self {
         Self(text.to_ascii_lowercase().into_bytes())
     }
 
     /// Whether all of `text` fits it. Takes at most the product of both lengths in steps.
-    pub(super) fn fits(&self, text: &[u8]) -> bool {
+    pub fn fits(&self, text: &[u8]) -> bool {
         let (mut at, mut pattern) = (0_usize, 0_usize);
         // Where the last star was, and how much of the text it is taken to stand for.
         let mut star: Option<(usize, usize)> = None;

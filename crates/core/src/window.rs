@@ -1,17 +1,18 @@
-//! Hours of the day and days of the week, by the clock of this machine.
+//! Hours of the day and days of the week, in the time zone of this machine.
 
 use std::time::SystemTime;
 
-use haldane_core::Section;
 use jiff::{
     Timestamp,
     civil::{Date, DateTime, Time, Weekday},
     tz::TimeZone,
 };
 
-/// When a rule holds.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Window {
+use crate::Section;
+
+/// Some hours of some days, until some day.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Window {
     /// From, to; over midnight if the second is earlier.
     hours: Option<(Time, Time)>,
     /// Empty: every day.
@@ -33,7 +34,7 @@ const DAYS: [(&str, Weekday); 7] = [
 
 impl Window {
     /// Reads `hours`, `days` and `until`.
-    pub(super) fn configure(section: &mut Section<'_>) -> Self {
+    pub fn configure(section: &mut Section<'_>) -> Self {
         let hours = section
             .optional("hours", "Hours of the day, local time, as in \"22:00-06:00\".")
             .and_then(|text| {
@@ -66,13 +67,18 @@ impl Window {
         Self { hours, days, until }
     }
 
-    /// Whether it is no window at all.
-    pub(super) fn is_always(&self) -> bool {
+    /// The hours between two times, every day: `22:00-06:00`.
+    pub fn of_hours(text: &str) -> Option<Self> {
+        Some(Self { hours: Some(hours(text)?), ..Self::default() })
+    }
+
+    /// Whether it is no window at all, but for its end.
+    pub fn is_always(&self) -> bool {
         self.hours.is_none() && self.days.is_empty()
     }
 
-    /// Whether the rule holds at that moment.
-    pub(super) fn holds(&self, at: SystemTime) -> bool {
+    /// Whether that moment is in it.
+    pub fn holds(&self, at: SystemTime) -> bool {
         if self.until.is_some_and(|until| at >= until) {
             return false;
         }
@@ -96,6 +102,11 @@ impl Window {
         }
         self.days.is_empty() || self.days.contains(&day)
     }
+}
+
+fn hours(text: &str) -> Option<(Time, Time)> {
+    let (from, to) = text.split_once('-')?;
+    Some((clock(from)?, clock(to)?))
 }
 
 /// `7:30`, `22:00` or `24:00`, which is midnight.
