@@ -335,9 +335,9 @@ fn holds(text: &[u8], part: &[u8]) -> bool {
 fn desktop(line: &mut Line, sets: &[(u16, usize, u8)]) -> Vec<u8> {
     assert_eq!(line.say(&send(&confirm(sets))), b"");
     for (said, answer) in [
-        (ready(31, &[1, 0, 0xee, 3]), &b"\x1f\0\0\0\x01\0\xea\x03"[..]),
+        (ready(31, &[1, 0, 0xee, 3]), &b"\x1f\0\0\0\x01\0\xec\x03"[..]),
         (ready(20, &[4, 0, 0, 0, 0, 0, 0, 0]), b"\x14\0\0\0\x04\0\0\0\0\0\0\0"),
-        (ready(20, &[1, 0, 0, 0, 0, 0, 0, 0]), b"\x14\0\0\0\x02\0\xea\x03\xea\x03\0\0"),
+        (ready(20, &[1, 0, 0, 0, 0, 0, 0, 0]), b"\x14\0\0\0\x02\0\xec\x03\xea\x03\0\0"),
         (ready(28, &[0; 16]), b""),
     ] {
         assert!(line.say(&send(&said)).ends_with(answer));

@@ -74,12 +74,13 @@ impl Said {
         })
     }
 
-    /// What a server answers.
-    pub fn answer(self) -> Option<Vec<u8>> {
+    /// What a server answers the client on that channel of its own.
+    pub fn answer(self, user: u16) -> Option<Vec<u8>> {
+        let [low, high] = user.to_le_bytes();
         match self {
-            Self::Synchronize => Some(data(kind::SYNCHRONIZE, &[1, 0, 0xea, 3])),
-            // Request for control: granted, to the channel that asked, by the server's.
-            Self::Control(1) => Some(data(kind::CONTROL, &[2, 0, 0xea, 3, 0xea, 3, 0, 0])),
+            Self::Synchronize => Some(data(kind::SYNCHRONIZE, &[1, 0, low, high])),
+            // Request for control: granted to that channel, by the server's.
+            Self::Control(1) => Some(data(kind::CONTROL, &[2, 0, low, high, 0xea, 3, 0, 0])),
             // To cooperate.
             Self::Control(4) => Some(data(kind::CONTROL, &[4, 0, 0, 0, 0, 0, 0, 0])),
             Self::Control(_) | Self::Capabilities(_) | Self::Fonts | Self::Other => None,

@@ -325,7 +325,7 @@ impl Connection {
         let Some(said) = Said::read(content) else {
             return odd("no part of a desktop", content, cx);
         };
-        if let Some(answer) = said.answer() {
+        if let Some(answer) = said.answer(talk.client.user()) {
             talk.send(&answer, cx);
         }
         match said {
