@@ -180,6 +180,8 @@ pub struct Entry {
     pub name: &'static str,
     /// See [`Protocol::PORT`]; 0 for a sensor.
     pub port: u16,
+    /// Further ports of TCP that it listens on unless its section says otherwise.
+    pub also: &'static [u16],
     /// See [`Protocol::KINDS`].
     pub kinds: &'static [&'static Kind],
     /// See [`Protocol::TLS`].
@@ -233,6 +235,7 @@ impl Entry {
         Self {
             name: P::NAME,
             port: P::PORT,
+            also: &[],
             kinds: P::KINDS,
             tls: P::TLS,
             stack: P::STACK,
@@ -256,6 +259,7 @@ impl Entry {
         Self {
             name: D::NAME,
             port: D::PORT,
+            also: &[],
             kinds: D::KINDS,
             tls: TlsUse::Never,
             stack: TlsStack::OpenSsl,
@@ -279,6 +283,7 @@ impl Entry {
         Self {
             name: S::NAME,
             port: 0,
+            also: &[],
             kinds: S::KINDS,
             tls: TlsUse::Never,
             stack: TlsStack::OpenSsl,
@@ -308,6 +313,7 @@ impl Entry {
         Self {
             name: <P as Protocol>::NAME,
             port: <P as Protocol>::PORT,
+            also: &[],
             kinds: <P as Protocol>::KINDS,
             tls: P::TLS,
             stack: P::STACK,
@@ -325,6 +331,13 @@ impl Entry {
     #[must_use]
     pub const fn usually(mut self, transports: &'static [Transport]) -> Self {
         self.usual = transports;
+        self
+    }
+
+    /// The same row, for a protocol with further ports of TCP: LDAP has one that is inside TLS.
+    #[must_use]
+    pub const fn also(mut self, ports: &'static [u16]) -> Self {
+        self.also = ports;
         self
     }
 }

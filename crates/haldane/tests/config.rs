@@ -620,7 +620,7 @@ fn a_file_with_every_key_loads_without_a_remark() {
     let config = good("o.conf", FULL);
     assert_eq!(config.warnings, []);
     // Services that the peer has not.
-    let ours = ["mssqlbrowser", "winrm"];
+    let ours = ["ldap", "mssqlbrowser", "winrm"];
     let known = haldane_services::ALL.iter().filter(|entry| entry.on && !ours.contains(&entry.name));
     assert_eq!(config.services.len(), known.count());
     assert_eq!(
