@@ -55,6 +55,8 @@ pub enum TlsStack {
     OpenSsl,
     /// That of Windows Server 2019: Schannel, and a certificate as its remote desktop makes it.
     Schannel,
+    /// The same of a domain controller, whose certificate its domain has issued.
+    Controller,
 }
 
 /// A protocol spoken over a byte stream. Implement this, add one line to the registry.

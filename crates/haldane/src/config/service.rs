@@ -292,6 +292,7 @@ fn tls(section: &mut Section<'_>, entry: &Entry, host: &Host) -> Option<TlsSetti
     let domain_name = name.unwrap_or_else(|| match entry.stack {
         TlsStack::OpenSsl => host.name.clone(),
         TlsStack::Schannel => host.windows.dns_name.clone(),
+        TlsStack::Controller => host.windows.controller().dns_name,
     });
     let used = from_start || matches!(entry.tls, TlsUse::OnRequest | TlsUse::Either);
     used.then_some(TlsSettings { from_start, stack: entry.stack, certificate, key, domain_name })

@@ -15,7 +15,8 @@
 //! - `ldap.request`: all other requests, with what they were to change;
 //! - `ldap.broken`: what a controller hangs up on.
 //!
-//! TLS begins with a request (StartTLS), or with the first byte, as on port 636; there, nothing is answered outside it.
+//! TLS begins with a request (StartTLS), or with the first byte, except on port 389. On port 636 nothing is answered
+//! outside it.
 //!
 //! Protocol: RFC 4511 for [`message`] and [`filter`], MS-ADTS for [`rootdse`], [`netlogon`] and the errors in [`persona`],
 //! RFC 2831 for [`digest`].
@@ -89,7 +90,7 @@ impl Protocol for Ldap {
     const KINDS: &'static [&'static Kind] =
         &[&LOGIN, &SEARCH, &REQUEST, &JNDI, &LOOKUP, &BIND, &CHALLENGE, &BROKEN];
     const TLS: TlsUse = TlsUse::Either;
-    const STACK: TlsStack = TlsStack::Schannel;
+    const STACK: TlsStack = TlsStack::Controller;
     const TRY: &'static str = "ldapsearch -x -H ldap://{host}:{port} -s base -b ''";
     type Session = Connection;
 
@@ -101,8 +102,8 @@ impl Protocol for Ldap {
         Self { persona: Arc::new(persona) }
     }
 
-    fn session(&self, _peer: &Peer) -> Connection {
-        Connection::new(Arc::clone(&self.persona))
+    fn session(&self, peer: &Peer) -> Connection {
+        Connection::new(Arc::clone(&self.persona), peer)
     }
 }
 

@@ -6,8 +6,6 @@ use haldane_core::{Host, Windows};
 
 /// Where a domain begins that nobody has divided into sites.
 pub const SITE: &str = "Default-First-Site-Name";
-/// The top of a domain that is named after a workgroup.
-const PRIVATE: &str = "local";
 /// Bytes that are made once: the domain's number, and where its counter began.
 const KEPT: usize = 20;
 /// Objects of a new domain; its counter is beyond them.
@@ -82,13 +80,7 @@ impl Persona {
 
     /// The same, without what is kept.
     pub fn bare(windows: &Windows) -> Self {
-        let mut windows = windows.clone();
-        if !windows.joined() {
-            let label = windows.group.to_lowercase().replace(|c: char| !c.is_ascii_alphanumeric(), "-");
-            windows.domain = format!("{label}.{PRIVATE}");
-            let name = windows.dns_name.split('.').next().unwrap_or_default();
-            windows.dns_name = format!("{name}.{}", windows.domain);
-        }
+        let windows = windows.controller();
         let naming: Vec<String> = windows.domain.split('.').map(|label| format!("DC={label}")).collect();
         let [.., newest] = &ERRORS;
         let errors = ERRORS.iter().find(|errors| errors.build == windows.release.build).unwrap_or(newest);

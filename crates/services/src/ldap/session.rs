@@ -2,7 +2,7 @@
 
 use std::{mem, sync::Arc};
 
-use haldane_core::{Cx, Flow, Halt, Input, Login, Session, Sighting, Timeout};
+use haldane_core::{Cx, Flow, Halt, Input, Login, Peer, Session, Sighting, Timeout};
 use haldane_wire::{
     ntlm::{Identity, Negotiate},
     spnego::{Conversation, Step},
@@ -27,11 +27,15 @@ const FAST_BIND: &[u8] = b"1.2.840.113556.1.4.1781";
 const PACKAGE: &[u8] = b"NTLM";
 /// Where nothing is spoken outside TLS: LDAPS, and the same for the global catalogue.
 const SECURE: [u16; 2] = [636, 3269];
+/// Where TLS is spoken on request alone. On all other ports, of which nobody knows, either will do.
+const ON_REQUEST: [u16; 2] = [389, 3268];
 
 /// One connection.
 #[derive(Debug)]
 pub struct Connection {
     persona: Arc<Persona>,
+    /// The port of ours that the client came to.
+    port: u16,
     login: Option<Box<Underway>>,
 }
 
@@ -55,6 +59,10 @@ enum Carrier {
 
 impl Session for Connection {
     type Message = Message;
+
+    fn begins_with_tls(&self) -> bool {
+        !ON_REQUEST.contains(&self.port)
+    }
 
     fn parse(&self, input: &mut Input<'_>) -> Result<Message, Halt> {
         Message::read(input)
@@ -97,8 +105,8 @@ impl Session for Connection {
 
 impl Connection {
     /// A connection to that controller.
-    pub fn new(persona: Arc<Persona>) -> Self {
-        Self { persona, login: None }
+    pub fn new(persona: Arc<Persona>, peer: &Peer) -> Self {
+        Self { persona, port: peer.local.port(), login: None }
     }
 
     fn operation(&mut self, operation: Operation, message: &Message, cx: &mut Cx<'_>) -> Flow {
