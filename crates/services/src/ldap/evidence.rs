@@ -6,6 +6,7 @@ use super::{
     BROKEN, JNDI, LOGIN, LOOKUP, REQUEST, SEARCH,
     message::{Control, Message, Operation, Search},
     persona::Persona,
+    session::{FAST_BIND, START_TLS, WHO_AM_I},
 };
 
 /// Bytes of a message that an event shows.
@@ -16,6 +17,16 @@ const LOG4SHELL: &str = "log4shell (CVE-2021-44228)";
 const MANAGE: &[u8] = b"2.16.840.1.113730.3.4.2";
 /// Whoever writes such words hopes for a Log4j that reads them (CVE-2021-44228), in one of its disguises.
 const LOOKUPS: [&[u8]; 5] = [b"${jndi:", b"${${", b"${lower:j", b"${env:", b"${::-j"];
+
+/// Extended requests by name (MS-ADTS, section 3.1.1.3.4.2; RFC 3062, RFC 3909).
+const EXTENDED: [(&[u8], &str); 6] = [
+    (START_TLS, "starttls"),
+    (WHO_AM_I, "whoami"),
+    (FAST_BIND, "fast bind"),
+    (b"1.3.6.1.4.1.1466.101.119.1", "refresh"),
+    (b"1.3.6.1.4.1.4203.1.11.1", "password"),
+    (b"1.3.6.1.1.8", "cancel"),
+];
 
 /// Whether the message has words in it that Log4j would act upon.
 pub fn has_lookup(raw: &[u8]) -> bool {
@@ -38,12 +49,11 @@ pub fn excerpt(bytes: &[u8]) -> &[u8] {
 }
 
 /// A search. One that only a program makes that was led here by a look-up of Log4j is an exploit, with the path that
-/// stood behind our address.
+/// stood behind our address, if there was one.
 pub fn search(search: &Search, message: &Message, persona: &Persona) -> Sighting {
     let java = is_java(search, &message.controls);
+    let led = java && !within(&search.base, persona);
     let base = search.base.as_slice();
-    let led =
-        search.scope == 0 && !base.is_empty() && (java && !within(base, persona) || !base.contains(&b'='));
     let mut seen = Sighting::of(if led { &JNDI } else { &SEARCH });
     if led {
         seen = seen.with("exploit", LOG4SHELL).with("path", base);
@@ -107,7 +117,9 @@ pub fn request(operation: &Operation, message: &Message) -> Sighting {
         }
         Operation::Abandon(id) => seen.with("operation", "abandon").with("request", *id),
         Operation::Extended { oid, value } => {
-            let seen = seen.with("operation", "extended").with("oid", oid.as_slice());
+            let named = EXTENDED.iter().find(|(known, _)| *known == oid);
+            let name = named.map_or("extended", |(_, name)| name);
+            let seen = seen.with("operation", name).with("oid", oid.as_slice());
             match value {
                 Some(value) => seen.with("value", value.as_slice()),
                 None => seen,

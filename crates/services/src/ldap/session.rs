@@ -19,10 +19,12 @@ use super::{
     rootdse,
 };
 
-/// Extended requests that are understood (MS-ADTS, section 3.1.1.3.4.2).
-const START_TLS: &[u8] = b"1.3.6.1.4.1.1466.20037";
-const WHO_AM_I: &[u8] = b"1.3.6.1.4.1.4203.1.11.3";
-const FAST_BIND: &[u8] = b"1.2.840.113556.1.4.1781";
+/// Extended request (MS-ADTS, section 3.1.1.3.4.2): TLS is to begin.
+pub const START_TLS: &[u8] = b"1.3.6.1.4.1.1466.20037";
+/// Extended request: as whom am I logged in?
+pub const WHO_AM_I: &[u8] = b"1.3.6.1.4.1.4203.1.11.3";
+/// Extended request: logins from now on are to be checked and nothing else.
+pub const FAST_BIND: &[u8] = b"1.2.840.113556.1.4.1781";
 /// The only package of what came before SASL.
 const PACKAGE: &[u8] = b"NTLM";
 /// Where nothing is spoken outside TLS: LDAPS, and the same for the global catalogue.
