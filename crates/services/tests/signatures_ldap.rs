@@ -13,27 +13,15 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use haldane_core::{Cx, Effects, Entry, Host, Input, Windows, session::Random, windows::Release};
+use haldane_core::{Cx, Effects, Entry, Host, Input, Windows, windows::Release};
 use haldane_services::{
     ALL,
-    replay::{InMemory, build_on, peer},
+    replay::{InMemory, Seeded, build_on, peer},
 };
 use haldane_wire::ber;
 
 fn entry() -> &'static Entry {
     ALL.iter().find(|entry| entry.name == "ldap").unwrap()
-}
-
-/// Another sequence for each seed.
-struct Seeded(u64);
-
-impl Random for Seeded {
-    fn fill(&mut self, buffer: &mut [u8]) {
-        for byte in buffer {
-            self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-            *byte = self.0.to_be_bytes()[0];
-        }
-    }
 }
 
 fn host(release: Release) -> Host {

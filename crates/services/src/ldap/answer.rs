@@ -159,9 +159,12 @@ mod tests {
         let bound = b"0\x84\0\0\0\x10\x02\x01\x01a\x84\0\0\0\x07\x0a\x01\0\x04\0\x04\0";
         assert_eq!(Ending::success().encode(1, tag::BIND), bound);
         let found = entry(7, &[(b"a".to_vec(), vec![b"b".to_vec()])]);
-        let shown = b"0\x84\0\0\0\x25\x02\x01\x07d\x84\0\0\0\x1c\x04\0\
-            0\x84\0\0\0\x14\x30\x84\0\0\0\x0e\x04\x01a1\x84\0\0\0\x03\x04\x01b";
-        assert_eq!(found.len(), shown.len());
-        assert_eq!(found[..6], shown[..6]);
+        let shown = b"0\x84\0\0\0\x23\x02\x01\x07d\x84\0\0\0\x1a\x04\0\
+            0\x84\0\0\0\x12\x30\x84\0\0\0\x0c\x04\x01a1\x84\0\0\0\x03\x04\x01b";
+        assert_eq!(found, shown);
+        let page = Ending::success().last_page(2);
+        let control = b"\xa0\x84\0\0\0\x2b\x30\x84\0\0\0\x25\x04\x161.2.840.113556.1.4.319\
+            \x04\x0b\x30\x84\0\0\0\x05\x02\x01\0\x04\0";
+        assert!(page.ends_with(control), "{}", page.escape_ascii());
     }
 }

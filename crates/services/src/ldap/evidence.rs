@@ -145,7 +145,7 @@ fn texts(list: &[Vec<u8>]) -> Vec<Value> {
     list.iter().map(|text| Value::from(text.as_slice())).collect()
 }
 
-/// A login with a password in clear. `CORP\\eve` is a user of a domain; any other name, such as `eve@corp.example.com` or
+/// A login with a password in clear. `CORP\eve` is a user of a domain; any other name, such as `eve@corp.example.com` or
 /// a distinguished one, stays whole.
 pub fn simple(name: &[u8], password: &[u8]) -> Sighting {
     let seen = Sighting::of(&LOGIN);

@@ -108,3 +108,59 @@ impl Names {
         self.bytes.extend_from_slice(label);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use haldane_core::{Windows, windows::Release};
+
+    use super::*;
+
+    fn question(pairs: &[(&str, &[u8])]) -> Filter {
+        let equal = pairs.iter().map(|(name, value)| (name.as_bytes().to_vec(), value.to_vec())).collect();
+        Filter { equal, ..Filter::default() }
+    }
+
+    fn persona() -> Persona {
+        Persona::bare(&Windows::new("dc01", "corp.example.com"))
+    }
+
+    #[test]
+    fn the_answer_is_in_the_form_that_windows_reads() {
+        let asked_for = question(&[("dnsdomain", b"CORP.example.com."), ("NtVer", b"\x16\0\0\0")]);
+        assert!(asked(&asked_for) && !asked(&question(&[("cn", b"a")])));
+        let mut whole = b"\x17\0\0\0\xfd\xf3\x01\0".to_vec();
+        whole.extend([0; 16]);
+        whole.extend(b"\x04corp\x07example\x03com\0\xc0\x18\x04dc01\xc0\x18\x04CORP\0\x04DC01\0\0");
+        whole.extend(b"\x17Default-First-Site-Name\0\xc0\x40\x05\0\0\0\xff\xff\xff\xff");
+        let given = answer(&persona(), &asked_for).unwrap();
+        assert_eq!(given.escape_ascii().to_string(), whole.escape_ascii().to_string());
+    }
+
+    #[test]
+    fn nothing_is_said_of_other_domains_or_in_old_versions_and_no_user_is_known() {
+        let version = ("NtVer", &b"\x06\0\0\0"[..]);
+        for pairs in [
+            &[("DnsDomain", &b"other.example"[..]), version][..],
+            &[("DomainGuid", &[7; 16]), version],
+            &[("NtVer", &b"\x02\0\0\0"[..])],
+            &[("NtVer", &b"\x06"[..])],
+            &[("User", &b"eve"[..])],
+        ] {
+            assert_eq!(answer(&persona(), &question(pairs)), None, "{pairs:?}");
+        }
+        let long = [b'x'; 300];
+        let given = answer(&persona(), &question(&[("User", &long), version])).unwrap();
+        assert_eq!(given[..2], [25, 0]);
+        assert!(given.windows(65).any(|part| part[0] == 63 && part[1..64] == long[..63] && part[64] == 0));
+    }
+
+    #[test]
+    fn each_release_says_what_it_is() {
+        let roles = Release::ALL.map(|release| {
+            let windows = Windows { release, ..Windows::new("dc01", "corp.example.com") };
+            let given = answer(&Persona::bare(&windows), &question(&[("NtVer", b"\x04\0\0\0")])).unwrap();
+            u32::from_le_bytes(given[4..8].try_into().unwrap())
+        });
+        assert_eq!(roles, [0x33fd, 0x73fd, 0xf3fd, 0x1_f3fd, 0x1_f3fd, 0x3_f3fd, 0x7_f3fd]);
+    }
+}
