@@ -185,6 +185,17 @@ fn its_clock_goes_and_its_counter_grows_and_its_lists_are_those_of_its_release()
 }
 
 #[test]
+fn the_newest_release_takes_no_password_in_clear_outside_tls() {
+    for release in Release::ALL {
+        let question = bind(1, b"eve@corp.example.com", ber::wrap(0x80, b"secret"));
+        let reply = said_at(&host(release), 1, Duration::ZERO, &[question]).concat();
+        let strict =
+            holds(&reply, b"\x0a\x01\x08\x04\0") && holds(&reply, b"if SSL\\TLS are not already active");
+        assert_eq!(strict, release.name == "2025", "{}", reply.escape_ascii());
+    }
+}
+
+#[test]
 fn outside_tls_port_636_is_silent_and_hears_all() {
     let mut peer = peer();
     peer.local.set_port(636);

@@ -35,6 +35,8 @@ pub mod code {
     pub const PROTOCOL: u8 = 2;
     /// No such way to log in.
     pub const METHOD: u8 = 7;
+    /// Not without TLS.
+    pub const STRONGER: u8 = 8;
     /// A control that must be understood is not.
     pub const EXTENSION: u8 = 12;
     /// Another token is awaited.

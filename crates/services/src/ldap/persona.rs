@@ -55,8 +55,12 @@ const ERRORS: [Errors; 7] = [
 /// These are known of one release and said by all.
 const METHOD: u32 = 0x0c09_05f0;
 const EXTENDED: u32 = 0x0c09_11aa;
-const DECODING: u32 = 0x0c0c_0099;
+/// Where no message is, nothing arises.
+const DECODING: u32 = 0;
 const TLS: u32 = 0x0c09_0e17;
+const STRONGER: u32 = 0x0c09_035c;
+/// The first build whose controllers take a password in clear inside TLS alone, unless they are told otherwise.
+const STRICT: u16 = 26_100;
 
 impl Persona {
     /// The controller that this machine is. One that is in no domain must be given one: `workgroup.local`, after its
@@ -116,6 +120,13 @@ impl Persona {
     /// for a user that there is not.
     pub fn wrong_password(&self, data: &str) -> String {
         self.error(0x8009_0308, self.errors.password, "AcceptSecurityContext error", data)
+    }
+
+    /// What it says to a password in clear outside TLS, if it wants none there.
+    pub fn stronger(&self) -> Option<String> {
+        let words = "The server requires binds to turn on integrity checking if SSL\\TLS are not already active on the \
+                     connection";
+        (self.windows.release.build >= STRICT).then(|| self.error(0x2028, STRONGER, words, "0"))
     }
 
     /// What it says to a proof that is wrong.

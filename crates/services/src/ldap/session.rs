@@ -176,10 +176,13 @@ impl Connection {
                     return Ending::success();
                 }
                 cx.report(noted(evidence::simple(&bind.name, &password)));
-                match password.is_empty() {
+                if password.is_empty() {
                     // A name without a password is nobody (RFC 4513, section 5.1.2).
-                    true => Ending::success(),
-                    false => self.wrong_password(&bind.name),
+                    return Ending::success();
+                }
+                match self.persona.stronger().filter(|_| cx.tls().is_none()) {
+                    Some(text) => Ending::failure(code::STRONGER, text),
+                    None => self.wrong_password(&bind.name),
                 }
             }
             Proof::Sasl { mechanism, token } => self.sasl(&mechanism, &token, message, cx),
