@@ -80,7 +80,7 @@ pub struct Ldap {
 impl Protocol for Ldap {
     const NAME: &'static str = "ldap";
     const PORT: u16 = 389;
-    /// A controller waits 15 minutes (MaxConnIdleTime).
+    /// A controller gives a client two minutes for its first message (InitRecvTimeout).
     const LIMITS: Limits = Limits {
         idle: Duration::from_secs(120),
         bytes_in: 1024 * 1024,
