@@ -55,6 +55,8 @@ pub enum TlsStack {
     OpenSsl,
     /// That of Windows Server 2019: Schannel, and a certificate as its remote desktop makes it.
     Schannel,
+    /// The same of a domain controller, whose certificate its domain has issued.
+    Controller,
 }
 
 /// A protocol spoken over a byte stream. Implement this, add one line to the registry.
@@ -190,6 +192,8 @@ pub struct Entry {
     pub name: &'static str,
     /// See [`Protocol::PORT`]; 0 for a sensor.
     pub port: u16,
+    /// Further ports of TCP that it listens on unless its section says otherwise.
+    pub also: &'static [u16],
     /// See [`Protocol::KINDS`].
     pub kinds: &'static [&'static Kind],
     /// See [`Protocol::TLS`].
@@ -241,6 +245,7 @@ impl Entry {
         Self {
             name: P::NAME,
             port: P::PORT,
+            also: &[],
             kinds: P::KINDS,
             tls: P::TLS,
             hint: P::TRY,
@@ -263,6 +268,7 @@ impl Entry {
         Self {
             name: D::NAME,
             port: D::PORT,
+            also: &[],
             kinds: D::KINDS,
             tls: TlsUse::Never,
             hint: D::TRY,
@@ -285,6 +291,7 @@ impl Entry {
         Self {
             name: S::NAME,
             port: 0,
+            also: &[],
             kinds: S::KINDS,
             tls: TlsUse::Never,
             hint: S::TRY,
@@ -313,6 +320,7 @@ impl Entry {
         Self {
             name: <P as Protocol>::NAME,
             port: <P as Protocol>::PORT,
+            also: &[],
             kinds: <P as Protocol>::KINDS,
             tls: P::TLS,
             hint: <P as Protocol>::TRY,
@@ -329,6 +337,13 @@ impl Entry {
     #[must_use]
     pub const fn usually(mut self, transports: &'static [Transport]) -> Self {
         self.usual = transports;
+        self
+    }
+
+    /// The same row, for a protocol with further ports of TCP: LDAP has one that is inside TLS.
+    #[must_use]
+    pub const fn also(mut self, ports: &'static [u16]) -> Self {
+        self.also = ports;
         self
     }
 }

@@ -3,6 +3,7 @@
 //! configuration. Nothing here waits, and memory is bounded whoever knocks: what takes long (hashes) is left
 //! as [`haldane_core::Honeycred::Pending`] for [`Checker`], which somebody else calls elsewhere.
 
+mod digest_md5;
 pub mod hash;
 pub mod honeycreds;
 pub mod ignore;

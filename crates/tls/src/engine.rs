@@ -85,7 +85,7 @@ impl Acceptor {
     pub fn of(stack: TlsStack, identity: &Identity) -> Result<Self, ErrorStack> {
         let offer = match stack {
             TlsStack::OpenSsl => Offer::HTTP,
-            TlsStack::Schannel => Offer::WINDOWS,
+            TlsStack::Schannel | TlsStack::Controller => Offer::WINDOWS,
         };
         Self::offering(stack, identity, offer)
     }
@@ -137,7 +137,7 @@ fn context(stack: TlsStack, identity: &Identity, offer: Offer) -> Result<SslCont
     }
     match stack {
         TlsStack::OpenSsl => builder.set_cipher_list(CIPHERS)?,
-        TlsStack::Schannel => {
+        TlsStack::Schannel | TlsStack::Controller => {
             builder.set_ciphersuites(SCHANNEL_13)?;
             builder.set_cipher_list(&format!("{SCHANNEL}:@SECLEVEL=0"))?;
             builder.set_groups_list("X25519:P-256:P-384")?;
@@ -323,10 +323,11 @@ mod tests {
 
     /// What a client of today agrees on with that stack: version, cipher, and the certificate.
     fn agreed(stack: TlsStack) -> (String, String, String) {
-        let names = Names { common: "files01".into() };
+        let names = Names { common: "files01.corp.example.com".into() };
         let identity = match stack {
             TlsStack::OpenSsl => Identity::self_signed(&names, Duration::ZERO),
             TlsStack::Schannel => Identity::of_windows(&names, Duration::ZERO),
+            TlsStack::Controller => Identity::of_controller(&names, Duration::ZERO),
         };
         let mut engine = Acceptor::of(stack, &identity.unwrap()).unwrap().begin().unwrap();
         let mut builder = SslConnector::builder(SslMethod::tls_client()).unwrap();
@@ -349,8 +350,8 @@ mod tests {
         let (version, cipher, certificate) = agreed(TlsStack::Schannel);
         assert_eq!((version.as_str(), cipher.as_str()), ("TLSv1.2", "ECDHE-RSA-AES256-GCM-SHA384"));
         for part in [
-            "Issuer: CN=files01",
-            "Subject: CN=files01",
+            "Issuer: CN=files01.corp",
+            "Subject: CN=files01.corp",
             "TLS Web Server Authentication",
             "Key Encipherment, Data Encipherment",
             "sha256WithRSAEncryption",
@@ -359,5 +360,22 @@ mod tests {
         }
         assert!(!certificate.contains("Alternative Name") && !certificate.contains("Basic Constraints"));
         assert_eq!(agreed(TlsStack::OpenSsl).0, "TLSv1.3");
+    }
+
+    #[test]
+    fn a_domain_controller_s_certificate_is_issued_by_its_domain() {
+        let (version, _, certificate) = agreed(TlsStack::Controller);
+        assert_eq!(version, "TLSv1.2");
+        for part in [
+            "Issuer: DC=com, DC=example, DC=corp, CN=corp-FILES01-CA",
+            "Subject: CN=files01.corp.example.com",
+            "TLS Web Client Authentication, TLS Web Server Authentication",
+            "Digital Signature, Key Encipherment",
+            "DNS:files01.corp.example.com",
+            "1.3.6.1.4.1.311.25.1",
+            "1.3.6.1.4.1.311.20.2",
+        ] {
+            assert!(certificate.replace(" = ", "=").contains(part), "{part}: {certificate}");
+        }
     }
 }

@@ -53,6 +53,7 @@ pub const SERVICES: &[Service] = &[
     Service { name: "rdp", client: Client::Ours(rdp), logtype: 14001, ..PLAIN },
     Service { name: "mssql", client: Client::Ours(mssql), logtype: 9001, settings: "version = \"2012\"\n", ..PLAIN },
     Service { name: "winrm", client: Client::Ours(winrm), logtype: 32300, peer: false, ..PLAIN },
+    Service { name: "ldap", client: Client::Ours(ldap), logtype: 32200, peer: false, settings: "transport = \"tcp\"\n", ..PLAIN },
     Service { name: "sip", client: Client::Ours(sip), logtype: 15001, datagrams: true, ..PLAIN },
     Service { name: "snmp", client: Client::Ours(snmp), logtype: 13001, datagrams: true, ..PLAIN },
     Service { name: "tftp", client: Client::Ours(tftp), logtype: 10001, datagrams: true, ..PLAIN },
@@ -245,6 +246,15 @@ fn mongodb(port: u16, number: u64) -> io::Result<()> {
 /// A length as BSON has it: 32 bits, little-endian.
 fn length(length: usize) -> [u8; 4] {
     u32::try_from(length).unwrap_or_default().to_le_bytes()
+}
+
+/// A password in clear, and the refusal with its reason.
+fn ldap(port: u16, number: u64) -> io::Result<()> {
+    let mut stream = connect(port)?;
+    let password = format!("{number:012}");
+    let login = b"0\x23\x02\x01\x01\x60\x1e\x02\x01\x03\x04\x0bcn=root,o=a\x80\x0c";
+    stream.write_all(&[&login[..], password.as_bytes()].concat())?;
+    read_until(&mut stream, b"AcceptSecurityContext error").map(drop)
 }
 
 /// RFC 6143, sections 7.1 and 7.2.2.

@@ -176,7 +176,7 @@ pub(super) fn configure(
     if entry.watches() {
         return watching(entry, section, host);
     }
-    let ports = ports(section, entry.port);
+    let ports = ports(section, entry);
     let addresses = addresses(
         section,
         "address",
@@ -193,7 +193,8 @@ pub(super) fn configure(
     let limits = limits(section, bounds);
     let mut endpoints = Vec::new();
     for transport in transports {
-        for port in &ports {
+        let here = |port: &&u16| transport == Transport::Tcp || !entry.also.contains(*port);
+        for port in ports.iter().filter(here) {
             for address in &addresses {
                 let endpoint = Endpoint { transport, address: SocketAddr::new(*address, *port) };
                 if !endpoints.contains(&endpoint) {
@@ -230,21 +231,22 @@ fn watching(entry: &'static Entry, section: &mut Section<'_>, host: &Host) -> Se
     }
 }
 
-fn ports(section: &mut Section<'_>, default: u16) -> Vec<u16> {
+fn ports(section: &mut Section<'_>, entry: &Entry) -> Vec<u16> {
+    let default = [&[entry.port], entry.also].concat();
+    let shown = if entry.also.is_empty() { entry.port.to_string() } else { format!("{default:?}") };
     let about = "The port, or a list of ports.";
     let port = |raw: &Raw| match raw {
         Raw::Int(port) => u16::try_from(*port).ok().filter(|port| *port > 0),
         _ => None,
     };
-    let found: Option<Vec<u16>> =
-        match section.raw("port", Some(&default.to_string()), about).map(|n| &n.value) {
-            None => return vec![default],
-            Some(Raw::List(nodes)) => nodes.iter().map(|node| port(&node.value)).collect(),
-            Some(single) => port(single).map(|port| vec![port]),
-        };
+    let found: Option<Vec<u16>> = match section.raw("port", Some(&shown), about).map(|n| &n.value) {
+        None => return default,
+        Some(Raw::List(nodes)) => nodes.iter().map(|node| port(&node.value)).collect(),
+        Some(single) => port(single).map(|port| vec![port]),
+    };
     found.filter(|ports| !ports.is_empty()).unwrap_or_else(|| {
         section.invalid("port", "expected a port from 1 to 65535, or a list of them");
-        vec![default]
+        default
     })
 }
 
@@ -291,6 +293,7 @@ fn tls(section: &mut Section<'_>, entry: &Entry, stack: TlsStack, host: &Host) -
     let domain_name = name.unwrap_or_else(|| match stack {
         TlsStack::OpenSsl => host.name.clone(),
         TlsStack::Schannel => host.windows.dns_name.clone(),
+        TlsStack::Controller => host.windows.controller().dns_name,
     });
     let used = from_start || matches!(entry.tls, TlsUse::OnRequest | TlsUse::Either);
     used.then_some(TlsSettings { from_start, stack, certificate, key, domain_name })

@@ -152,7 +152,8 @@ fn host(section: &mut Section<'_>, around: &Surroundings) -> HostSettings {
 
 /// What the machine says about itself as Windows. `name`: what decoys call it.
 fn windows(section: &mut Section<'_>, name: &str) -> Windows {
-    let about = "The Windows domain it is in, by its DNS name, as in corp.example.com. Empty: none, it is in a workgroup.";
+    let about = "The Windows domain it is in, by its DNS name, as in corp.example.com. Empty: none, it is in a workgroup; \
+         and ldap, whose domain there must be, makes workgroup.local of that.";
     let domain = section.text("domain", "", about);
     let label = |label: &str| {
         (1..=63).contains(&label.len())

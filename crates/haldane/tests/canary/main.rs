@@ -20,6 +20,7 @@ mod clients;
 mod clients_db;
 mod clients_git;
 mod clients_httpproxy;
+mod clients_ldap;
 mod clients_mongodb;
 mod clients_mssql;
 mod clients_ntlm;
