@@ -12,14 +12,14 @@ mod response;
 mod scram;
 mod snmpv3;
 
-use std::time::Duration;
+use std::{net::IpAddr, time::SystemTime};
 
-use haldane_core::{Class, Event, Honeycred, Kind, Severity};
+use haldane_core::{Class, Event, Honeycred, Kind, News, Process, Severity, Unsaved};
 
 pub use crate::{
     honeycreds::{Checker, Honeycreds},
     ignore::Ignore,
-    incidents::Incidents,
+    incidents::{Facts, Incident, Incidents, Watch},
 };
 
 /// A honey-credential was recognised after the sinks had had the login without that verdict.
@@ -27,7 +27,7 @@ pub static USED: Kind =
     Kind::new(39200, "honeycred.used", Class::Bait, Severity::Critical, "Honey-credential used");
 
 /// All of them.
-pub static KINDS: &[&Kind] = &[&USED];
+pub static KINDS: &[&Kind] = &[&USED, &incidents::OPENED, &incidents::UPDATED, &incidents::CLOSED];
 
 /// What the operator chose.
 #[derive(Debug)]
@@ -36,8 +36,8 @@ pub struct Settings {
     pub ignore: Ignore,
     /// The bait of each service, by its name.
     pub checker: Checker,
-    /// An incident ends after this much silence from its source.
-    pub quiet: Duration,
+    /// What an incident is.
+    pub watch: Watch,
     /// The number of the first incident: one more than the newest event's position, so that numbers are unique
     /// across restarts (each incident takes at least one event).
     pub first_incident: u64,
@@ -54,18 +54,30 @@ pub struct Pipeline {
 impl Pipeline {
     /// A pipeline that has seen nothing yet.
     pub fn new(settings: Settings) -> Self {
-        let Settings { ignore, checker, quiet, first_incident } = settings;
-        Self { ignore, checker, incidents: Incidents::new(quiet, first_incident) }
+        let Settings { ignore, checker, watch, first_incident } = settings;
+        Self { ignore, checker, incidents: Incidents::new(watch, first_incident) }
     }
 
-    /// Goes on with other ignore lists and other bait. Open incidents stay open.
-    pub fn reconfigure(&mut self, ignore: Ignore, checker: Checker) {
+    /// Goes on with other settings. Open incidents stay open.
+    pub fn reconfigure(&mut self, ignore: Ignore, checker: Checker, watch: Watch) {
         self.ignore = ignore;
         self.checker = checker;
+        self.incidents.reconfigure(watch);
     }
 
-    /// Completes one event.
-    pub fn take(&mut self, event: &mut Event) {
+    /// See [`Incidents::asks`].
+    pub fn asks(&mut self) -> Vec<IpAddr> {
+        self.incidents.asks()
+    }
+
+    /// See [`Incidents::know`].
+    pub fn know(&mut self, source: IpAddr, facts: Facts) {
+        self.incidents.know(source, facts);
+    }
+}
+
+impl Process for Pipeline {
+    fn take(&mut self, event: &mut Event, news: &mut Vec<News>) {
         event.ignored |= self.ignore.matches(event);
         if event.ignored {
             return;
@@ -76,8 +88,31 @@ impl Pipeline {
         if event.honeycred == Honeycred::Yes {
             event.severity = Severity::Critical;
         }
-        if event.incident.is_none() {
-            event.incident = self.incidents.note(event);
-        }
+        // Also where it has a number already: what is recognised late must be told, even if that incident is over.
+        event.incident = self.incidents.note(event, news).or(event.incident);
+    }
+
+    fn confirmed(&mut self, event: &Event, news: &mut Vec<News>) {
+        self.incidents.confirmed(event, news);
+    }
+
+    fn due(&self) -> Option<SystemTime> {
+        self.incidents.due()
+    }
+
+    fn tick(&mut self, now: SystemTime, news: &mut Vec<News>) {
+        self.incidents.tick(now, news);
+    }
+
+    fn unsaved(&mut self, now: SystemTime) -> Unsaved {
+        self.incidents.unsaved(now)
+    }
+
+    fn restore(&mut self, state: &[u8]) {
+        self.incidents.restore(state);
+    }
+
+    fn again(&mut self, event: &Event) {
+        self.incidents.again(event);
     }
 }

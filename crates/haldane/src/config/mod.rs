@@ -18,7 +18,7 @@ pub mod text;
 use std::{fmt, net::IpAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use haldane_core::{Host, Keep, Problem, Table, Windows};
-use haldane_pipeline::Ignore;
+use haldane_pipeline::{Ignore, Watch};
 
 use self::{environment::Lookup, keep::Folder};
 pub use self::{
@@ -78,6 +78,8 @@ pub struct Config {
     pub group: Option<String>,
     /// What reaches no sink.
     pub ignore: Ignore,
+    /// What an incident is, and what is found out about its source.
+    pub incidents: IncidentSettings,
     /// The store.
     pub store: StoreSettings,
     /// Bounds over all services.
@@ -109,6 +111,13 @@ impl HostSettings {
     fn machine(&self, keep: Arc<dyn Keep>) -> Host {
         Host { name: self.name.clone(), windows: self.windows.clone(), keep }
     }
+}
+
+/// Incidents.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IncidentSettings {
+    /// When one opens and closes.
+    pub watch: Watch,
 }
 
 /// The store.

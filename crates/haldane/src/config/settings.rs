@@ -11,13 +11,13 @@ use haldane_core::{
     section::{Item, Raw},
     windows::Release,
 };
-use haldane_pipeline::{Ignore, ignore::source};
+use haldane_pipeline::{Ignore, Watch, ignore::source};
 use haldane_sinks::Sender;
 use ipnet::IpNet;
 
 use super::{
-    Config, EVERYWHERE, HostSettings, Identity, LimitSettings, StoreSettings, Surroundings, keeper, service,
-    sink,
+    Config, EVERYWHERE, HostSettings, Identity, IncidentSettings, LimitSettings, StoreSettings, Surroundings,
+    keeper, service, sink,
 };
 
 /// Letters, digits and the few signs that the peer allows in the name of a node.
@@ -33,6 +33,8 @@ pub(super) fn read(root: &Table, origin: &str, around: &Surroundings, problems: 
     let host = part(&mut section, "host", "What this machine is called.", |section| host(section, around));
     let ignore =
         part(&mut section, "ignore", "Events that are stored, marked, and sent nowhere.", Ignore::configure);
+    let about = "What belongs together, and is told in a few messages by sinks with notify = \"incident\".";
+    let incidents = part(&mut section, "incidents", about, incidents);
     let store = part(&mut section, "store", "Where every event is kept.", |section| store(section, &folder));
     let limits = part(&mut section, "limits", "Bounds over all services.", limits);
     let services = named(&mut section, "service", "One table for each decoy.");
@@ -53,6 +55,7 @@ pub(super) fn read(root: &Table, origin: &str, around: &Surroundings, problems: 
         user,
         group,
         ignore,
+        incidents,
         store,
         limits,
         services,
@@ -81,6 +84,7 @@ pub(super) fn describe(around: &Surroundings) -> Vec<(&'static str, Vec<haldane_
     one("", &|section| drop(top(section, around)));
     one("host", &|section| drop(host(section, around)));
     one("ignore", &|section| drop(Ignore::configure(section)));
+    one("incidents", &|section| drop(incidents(section)));
     one("store", &|section| drop(store(section, Path::new(""))));
     one("limits", &|section| _ = limits(section));
     described
@@ -181,6 +185,10 @@ fn windows(section: &mut Section<'_>, name: &str) -> Windows {
     windows.release =
         Release::ALL.into_iter().find(|known| known.name == release).unwrap_or(Release::DEFAULT);
     windows
+}
+
+fn incidents(section: &mut Section<'_>) -> IncidentSettings {
+    IncidentSettings { watch: Watch::configure(section) }
 }
 
 fn store(section: &mut Section<'_>, folder: &Path) -> StoreSettings {

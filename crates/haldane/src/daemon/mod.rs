@@ -228,10 +228,7 @@ fn drop_privileges(options: &Options, config: &Config) -> Result<Option<privileg
 }
 
 /// The store of that configuration.
-fn open_store(
-    config: &Config,
-    process: Box<dyn FnMut(&mut haldane_core::Event) + Send>,
-) -> Result<Store, haldane_store::Error> {
+fn open_store(config: &Config, process: haldane_store::Process) -> Result<Store, haldane_store::Error> {
     let options = haldane_store::Options {
         folder: config.store.folder.clone(),
         keep_for: config.store.keep_for,

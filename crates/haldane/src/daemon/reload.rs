@@ -77,7 +77,8 @@ impl Canary {
         }
         let bait = checker(config.services.iter().chain(changed.iter().map(|loaded| &loaded.config)));
         *self.checker.lock().unwrap_or_else(PoisonError::into_inner) = bait.clone();
-        self.pipeline.lock().unwrap_or_else(PoisonError::into_inner).reconfigure(config.ignore.clone(), bait);
+        let (ignore, watch) = (config.ignore.clone(), config.incidents.watch);
+        self.pipeline.lock().unwrap_or_else(PoisonError::into_inner).reconfigure(ignore, bait, watch);
         ways.ground.resize(&config.limits);
 
         let kept: Vec<String> = config.services.drain(..).map(|service| service.fingerprint).collect();

@@ -1,11 +1,11 @@
 //! The canary from its first accepted connection to its last event: signals, reloads, the ordered end.
 
 use std::{
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, SystemTime},
 };
 
-use haldane_core::{Journal, Sighting};
+use haldane_core::{Event, Journal, News, Process, Sighting, Unsaved};
 use haldane_net::Room;
 use haldane_pipeline::{Checker, Pipeline, Settings};
 use haldane_store::Store;
@@ -35,9 +35,6 @@ const STORE: Duration = Duration::from_millis(4_600);
 /// How often certificates are looked at.
 const CERTIFICATE_LOOK: Duration = Duration::from_secs(86_400);
 
-/// An incident ends after this much silence from its source.
-const QUIET: Duration = Duration::from_secs(600);
-
 /// Everything that runs.
 pub(super) struct Canary {
     pub(super) config: Config,
@@ -50,6 +47,45 @@ pub(super) struct Canary {
     pub(super) outlets: Vec<Outlet>,
     tasks: TaskTracker,
     reopen: watch::Sender<u64>,
+}
+
+/// The pipeline as the store sees it: a reload, and whoever finds out about sources, have it, too.
+struct Shared(Arc<Mutex<Pipeline>>);
+
+impl Shared {
+    fn pipeline(&self) -> MutexGuard<'_, Pipeline> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Process for Shared {
+    fn take(&mut self, event: &mut Event, news: &mut Vec<News>) {
+        self.pipeline().take(event, news);
+    }
+
+    fn confirmed(&mut self, event: &Event, news: &mut Vec<News>) {
+        self.pipeline().confirmed(event, news);
+    }
+
+    fn due(&self) -> Option<SystemTime> {
+        self.pipeline().due()
+    }
+
+    fn tick(&mut self, now: SystemTime, news: &mut Vec<News>) {
+        self.pipeline().tick(now, news);
+    }
+
+    fn unsaved(&mut self, now: SystemTime) -> Unsaved {
+        self.pipeline().unsaved(now)
+    }
+
+    fn restore(&mut self, state: &[u8]) {
+        self.pipeline().restore(state);
+    }
+
+    fn again(&mut self, event: &Event) {
+        self.pipeline().again(event);
+    }
 }
 
 /// The ways to what runs: for those who start and end parts of it.
@@ -72,11 +108,7 @@ impl Canary {
     ) -> Result<Self, haldane_store::Error> {
         let first_incident = haldane_store::newest(&config.store.folder).saturating_add(1);
         let pipeline = Arc::new(Mutex::new(pipeline(&config, bait.clone(), first_incident)));
-        let shared = Arc::clone(&pipeline);
-        let process = move |event: &mut haldane_core::Event| {
-            shared.lock().unwrap_or_else(PoisonError::into_inner).take(event);
-        };
-        let store = super::open_store(&config, Box::new(process))?;
+        let store = super::open_store(&config, Box::new(Shared(Arc::clone(&pipeline))))?;
         let checker = Arc::new(Mutex::new(bait));
         let current = Arc::clone(&checker);
         let check = move |event: &haldane_core::Event| {
@@ -308,7 +340,12 @@ pub(super) fn notify(state: &str) {
 
 /// What the configuration makes of events.
 fn pipeline(config: &Config, checker: Checker, first_incident: u64) -> Pipeline {
-    Pipeline::new(Settings { ignore: config.ignore.clone(), checker, quiet: QUIET, first_incident })
+    Pipeline::new(Settings {
+        ignore: config.ignore.clone(),
+        checker,
+        watch: config.incidents.watch,
+        first_incident,
+    })
 }
 
 /// The bait of all services.
