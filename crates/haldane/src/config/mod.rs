@@ -118,6 +118,21 @@ impl HostSettings {
 pub struct IncidentSettings {
     /// When one opens and closes.
     pub watch: Watch,
+    /// What is found out about its source.
+    pub lookups: LookupSettings,
+}
+
+/// What is found out about sources.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LookupSettings {
+    /// Whether the resolver is asked for their names.
+    pub reverse_names: bool,
+    /// A list of hardware makers; `None`: one of those that other packages bring along.
+    pub vendors: Option<PathBuf>,
+    /// A database of countries.
+    pub countries: Option<PathBuf>,
+    /// A database of networks.
+    pub networks: Option<PathBuf>,
 }
 
 /// The store.

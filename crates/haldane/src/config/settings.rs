@@ -16,8 +16,8 @@ use haldane_sinks::Sender;
 use ipnet::IpNet;
 
 use super::{
-    Config, EVERYWHERE, HostSettings, Identity, IncidentSettings, LimitSettings, StoreSettings, Surroundings,
-    keeper, service, sink,
+    Config, EVERYWHERE, HostSettings, Identity, IncidentSettings, LimitSettings, LookupSettings,
+    StoreSettings, Surroundings, keeper, service, sink,
 };
 
 /// Letters, digits and the few signs that the peer allows in the name of a node.
@@ -188,7 +188,34 @@ fn windows(section: &mut Section<'_>, name: &str) -> Windows {
 }
 
 fn incidents(section: &mut Section<'_>) -> IncidentSettings {
-    IncidentSettings { watch: Watch::configure(section) }
+    let watch = Watch { lookups: true, ..Watch::configure(section) };
+    let reverse_names = section.flag(
+        "reverse_names",
+        true,
+        "Whether this machine's resolver is asked for the name of a source when an incident opens. Whoever runs the \
+         name servers of that address can see the question.",
+    );
+    let mut file = |key, about| {
+        let path = section.path(key, about)?;
+        if !path.is_file() {
+            let place = section.table().get(key).map(|item| item.node.place.clone());
+            let key = format!("incidents.{key}");
+            section.note(Problem::warning(place, key, format!("there is no file {}", path.display())));
+        }
+        Some(path)
+    };
+    let vendors = file(
+        "vendor_file",
+        "A list of hardware makers, as oui.txt of the IEEE. Left out: that of the packages ieee-data, hwdata or nmap, \
+         if one is there.",
+    );
+    let countries = file(
+        "country_database",
+        "A database of countries in MaxMind's format (.mmdb), as GeoLite2-Country, GeoLite2-City or those of DB-IP. It \
+         is held in memory.",
+    );
+    let networks = file("network_database", "The same of networks, as GeoLite2-ASN or DB-IP's ASN Lite.");
+    IncidentSettings { watch, lookups: LookupSettings { reverse_names, vendors, countries, networks } }
 }
 
 fn store(section: &mut Section<'_>, folder: &Path) -> StoreSettings {

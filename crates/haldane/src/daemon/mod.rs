@@ -4,8 +4,10 @@
 //! connections, sessions hang up, the store takes what they reported, sinks finish what is under way.
 
 pub mod certificates;
+mod conclusions;
 pub mod decoys;
 pub mod kinds;
+pub mod lookups;
 pub mod operations;
 pub mod outlets;
 pub mod privileges;

@@ -79,6 +79,8 @@ impl Canary {
         *self.checker.lock().unwrap_or_else(PoisonError::into_inner) = bait.clone();
         let (ignore, watch) = (config.ignore.clone(), config.incidents.watch);
         self.pipeline.lock().unwrap_or_else(PoisonError::into_inner).reconfigure(ignore, bait, watch);
+        // Databases may be newer, too.
+        self.sources.find_out(&config.incidents.lookups);
         ways.ground.resize(&config.limits);
 
         let kept: Vec<String> = config.services.drain(..).map(|service| service.fingerprint).collect();

@@ -1,11 +1,11 @@
 //! The canary from its first accepted connection to its last event: signals, reloads, the ordered end.
 
 use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::{Duration, SystemTime},
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
-use haldane_core::{Event, Journal, News, Process, Sighting, Unsaved};
+use haldane_core::{Journal, Sighting};
 use haldane_net::Room;
 use haldane_pipeline::{Checker, Pipeline, Settings};
 use haldane_store::Store;
@@ -19,6 +19,7 @@ use tracing::{error, info, warn};
 
 use super::{
     Error,
+    conclusions::{Conclusions, Sources},
     decoys::{Decoy, Failed, Ground, Place, Prepared},
     kinds::{DROPPED, RENEWED, SERVICE_FAILED, STOPPED},
     operations::{Operations, Watched},
@@ -42,50 +43,12 @@ pub(super) struct Canary {
     pub(super) around: Surroundings,
     store: Store,
     pub(super) pipeline: Arc<Mutex<Pipeline>>,
+    pub(super) sources: Sources,
     pub(super) checker: Arc<Mutex<Checker>>,
     pub(super) decoys: Vec<Decoy>,
     pub(super) outlets: Vec<Outlet>,
     tasks: TaskTracker,
     reopen: watch::Sender<u64>,
-}
-
-/// The pipeline as the store sees it: a reload, and whoever finds out about sources, have it, too.
-struct Shared(Arc<Mutex<Pipeline>>);
-
-impl Shared {
-    fn pipeline(&self) -> MutexGuard<'_, Pipeline> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Process for Shared {
-    fn take(&mut self, event: &mut Event, news: &mut Vec<News>) {
-        self.pipeline().take(event, news);
-    }
-
-    fn confirmed(&mut self, event: &Event, news: &mut Vec<News>) {
-        self.pipeline().confirmed(event, news);
-    }
-
-    fn due(&self) -> Option<SystemTime> {
-        self.pipeline().due()
-    }
-
-    fn tick(&mut self, now: SystemTime, news: &mut Vec<News>) {
-        self.pipeline().tick(now, news);
-    }
-
-    fn unsaved(&mut self, now: SystemTime) -> Unsaved {
-        self.pipeline().unsaved(now)
-    }
-
-    fn restore(&mut self, state: &[u8]) {
-        self.pipeline().restore(state);
-    }
-
-    fn again(&mut self, event: &Event) {
-        self.pipeline().again(event);
-    }
 }
 
 /// The ways to what runs: for those who start and end parts of it.
@@ -108,7 +71,11 @@ impl Canary {
     ) -> Result<Self, haldane_store::Error> {
         let first_incident = haldane_store::newest(&config.store.folder).saturating_add(1);
         let pipeline = Arc::new(Mutex::new(pipeline(&config, bait.clone(), first_incident)));
-        let store = super::open_store(&config, Box::new(Shared(Arc::clone(&pipeline))))?;
+        let asking = Arc::default();
+        let conclusions = Conclusions { pipeline: Arc::clone(&pipeline), asking: Arc::clone(&asking) };
+        let store = super::open_store(&config, Box::new(conclusions))?;
+        let sources = Sources::new(Arc::clone(&pipeline), asking, store.waker());
+        sources.find_out(&config.incidents.lookups);
         let checker = Arc::new(Mutex::new(bait));
         let current = Arc::clone(&checker);
         let check = move |event: &haldane_core::Event| {
@@ -123,6 +90,7 @@ impl Canary {
             around,
             store,
             pipeline,
+            sources,
             checker,
             decoys: Vec::new(),
             outlets: Vec::new(),

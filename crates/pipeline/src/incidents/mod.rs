@@ -35,6 +35,7 @@ use haldane_core::{Class, Event, Kind, News, Saved, Section, Severity, Transport
 use self::incident::Telling;
 pub use self::{
     incident::{Act, Credential, Facts, Incident},
+    news::snapshot,
     pace::Pace,
     ports::Ports,
     summary::summary,

@@ -14,7 +14,7 @@ fn reason(reasons: &[String]) -> String {
 
 /// News of an incident that goes on.
 pub(super) fn news(kind: &'static Kind, incident: &Incident, reasons: &[String], now: SystemTime) -> News {
-    let seen = Sighting { fields: fields(incident, &reason(reasons)), ..Sighting::of(kind) };
+    let seen = Sighting { fields: snapshot(incident, &reason(reasons)), ..Sighting::of(kind) };
     News { seen: seen.severity(incident.severity), peer: incident.peer, incident: incident.number, at: now }
 }
 
@@ -26,7 +26,8 @@ pub(super) fn closed(incident: &Incident, reasons: &[String], now: SystemTime) -
     News { seen: news.seen.severity(severity), ..news }
 }
 
-fn fields(incident: &Incident, reason: &str) -> Fields {
+/// All that is known of an incident, as the facts of an event. `reason`: why it is told.
+pub fn snapshot(incident: &Incident, reason: &str) -> Fields {
     let mut fields = Fields::new();
     let mut with = |name: &'static str, value: Value| _ = fields.insert(name.into(), value);
     with("summary", summary(incident).into());

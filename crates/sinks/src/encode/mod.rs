@@ -5,6 +5,7 @@ mod json;
 mod layout;
 mod native;
 mod pattern;
+mod story;
 mod text;
 mod time;
 
@@ -17,4 +18,5 @@ pub use layout::Layout;
 pub(crate) use layout::pattern;
 pub use native::native;
 pub use pattern::Pattern;
-pub use text::{sentence, text};
+pub use story::story;
+pub use text::{sentence, shown, text};

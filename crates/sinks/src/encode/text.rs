@@ -117,7 +117,8 @@ fn offered(login: &Login) -> String {
     format!("{domain}{username} / {secret}")
 }
 
-fn shown(value: &Value, longest: usize) -> String {
+/// A fact on one line, escaped, of at most so many characters.
+pub fn shown(value: &Value, longest: usize) -> String {
     let mut out = String::new();
     let mut rest = vec![value];
     while let Some(value) = rest.pop() {
