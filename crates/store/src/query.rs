@@ -2,11 +2,11 @@
 
 use std::{collections::BTreeMap, net::IpAddr, path::Path, sync::Arc, time::SystemTime};
 
-use haldane_core::{Health, Kinds, Record, Severity};
+use haldane_core::{Health, Kinds, Record, Saved, Severity};
 use ipnet::IpNet;
 use rusqlite::{Connection, types::Value as Bound};
 
-use crate::{Error, row, schema, shared};
+use crate::{Error, incidents, row, schema, shared};
 
 /// Events read in one go.
 const AT_ONCE: usize = 500;
@@ -177,6 +177,33 @@ impl Reader {
             })
         })?;
         Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// Incidents, newest first: at most so many whose last event was at `since` or later.
+    ///
+    /// # Errors
+    /// As of SQLite.
+    pub fn incidents(&self, since: Option<SystemTime>, most: usize) -> Result<Vec<Saved>, Error> {
+        let columns = incidents::COLUMNS;
+        let sql = format!(
+            "SELECT {columns} FROM incidents WHERE last >= ?1 ORDER BY last DESC, number DESC LIMIT ?2"
+        );
+        let mut statement = self.db.prepare(&sql)?;
+        let since = since.map_or(i64::MIN, row::micros);
+        let rows =
+            statement.query_map([since, i64::try_from(most).unwrap_or(i64::MAX)], incidents::decode)?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// The incident of that number, if it is still known.
+    ///
+    /// # Errors
+    /// As of SQLite.
+    pub fn incident(&self, number: u64) -> Result<Option<Saved>, Error> {
+        let columns = incidents::COLUMNS;
+        let sql = format!("SELECT {columns} FROM incidents WHERE number = ?1");
+        let mut statement = self.db.prepare(&sql)?;
+        Ok(statement.query_map([row::signed(number)], incidents::decode)?.next().transpose()?)
     }
 
     fn statement(&self, query: &Query, from: Option<i64>, most: usize) -> (String, Vec<Bound>) {

@@ -49,6 +49,9 @@ pub(super) struct Events {
     /// Nothing milder than that.
     #[arg(long, value_name = "SEVERITY", value_parser = PossibleValuesParser::new(Severity::ALL.map(Severity::name)))]
     severity: Option<String>,
+    /// Of that incident only; see haldane incidents.
+    #[arg(long, value_name = "NUMBER")]
+    incident: Option<u64>,
     /// The newest so many only.
     #[arg(long, short = 'n', value_name = "COUNT")]
     last: Option<usize>,
@@ -118,6 +121,7 @@ impl Events {
             source: self.source,
             service: self.service.clone(),
             kind: self.kind.clone(),
+            incident: self.incident,
             severity: Severity::ALL.into_iter().find(|known| Some(known.name()) == severity),
             ..Query::default()
         }
@@ -274,7 +278,7 @@ fn report(config: &Config, reader: &mut Reader) -> Result<(String, bool), haldan
     Ok((text, healthy))
 }
 
-fn time(at: SystemTime) -> String {
+pub(super) fn time(at: SystemTime) -> String {
     let zoned = Timestamp::try_from(at).map(|at| at.to_zoned_datetime(TimeZone::system()));
     zoned.map_or_else(|_| "an unknown time".to_owned(), |at| at.strftime("%Y-%m-%d %H:%M:%S").to_string())
 }

@@ -9,13 +9,13 @@ use std::{
     time::SystemTime,
 };
 
-use haldane_core::{Class, Journal, Kinds, Record, Severity, Value, Wants};
+use haldane_core::{Class, Journal, Kinds, Notify, Record, Severity, Value, Wants};
 
 use super::*;
 use crate::{Query, Reader};
 
 static LOGIN: Kind = Kind::new(2000, "ftp.login", Class::Login, Severity::High, "FTP login");
-const ALL: Wants = Wants { severity: Severity::Info, operational: true };
+const ALL: Wants = Wants { severity: Severity::Info, operational: true, notify: Notify::Event };
 
 struct ByHand {
     folder: PathBuf,
@@ -41,7 +41,8 @@ impl ByHand {
         let schema::Opened { db, reading, newest, cursors, .. } = schema::begin(&folder, false).unwrap();
         let shared = Arc::new(Shared::new(reading, newest, cursors, kinds()));
         let (ingest, queue) = mpsc::channel(1);
-        let writer = Writer::new(shared, db, Options::new(&folder), Box::new(|_| {}), queue).unwrap();
+        let writer =
+            Writer::new(shared, db, Options::new(&folder), Box::new(|_: &mut Event| {}), queue).unwrap();
         Self { folder, writer, told: Arc::default(), _queue: ingest }
     }
 
