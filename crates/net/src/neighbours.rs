@@ -129,12 +129,13 @@ mod tests {
     fn message(kind: u16, address: &[u8], link: &[u8]) -> Vec<u8> {
         let mut body = vec![0; NEIGHBOUR];
         for (name, value) in [(DESTINATION, address), (LINK_ADDRESS, link)] {
-            body.extend((4 + value.len() as u16).to_ne_bytes());
+            body.extend(u16::try_from(value.len().saturating_add(4)).unwrap().to_ne_bytes());
             body.extend(name.to_ne_bytes());
             body.extend(value);
             body.resize(aligned(body.len()), 0);
         }
-        let mut message = ((HEADER + body.len()) as u32).to_ne_bytes().to_vec();
+        let length = u32::try_from(body.len().saturating_add(HEADER)).unwrap();
+        let mut message = length.to_ne_bytes().to_vec();
         message.extend(kind.to_ne_bytes());
         message.extend([0; 10]);
         message.extend(body);

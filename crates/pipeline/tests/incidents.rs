@@ -270,6 +270,18 @@ fn a_forged_flood_is_one_incident_and_hides_nobody() {
 }
 
 #[test]
+fn what_has_no_source_is_told_as_well() {
+    let mut bench = Bench::new(Watch::default());
+    let flood = Event { peer: None, ..event(&SCAN, "10.1.4.7", 0) };
+    assert_eq!(bench.take(&flood), Some(1));
+    assert_eq!((bench.names(), bench.news[0].peer), (vec!["incident.opened"], None));
+    let mut after = Bench { table: Incidents::new(Watch::default(), 900), news: Vec::new() };
+    after.table.again(&Event { incident: Some(77), ..flood });
+    after.until(at(1_000));
+    assert_eq!((after.names(), after.news[0].incident), (vec!["incident.opened", "incident.closed"], 77));
+}
+
+#[test]
 fn whoever_has_a_network_of_ipv6_does_not_fill_the_table() {
     let mut bench = Bench::new(Watch::default());
     for n in 0..5_000_u128 {
@@ -369,6 +381,7 @@ fn tools_are_known_by_what_they_say() {
         ),
         ("tool", "sipvicious", "sipvicious"),
         ("path", "/nmaplowercheck1700000000", "nmap"),
+        ("text", "OPTIONS sip:nm SIP/2.0", "nmap"),
     ] {
         let mut bench = Bench::new(Watch::default());
         let mut event = event(&PROBE, "10.1.4.7", 0);

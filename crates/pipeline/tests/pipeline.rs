@@ -228,11 +228,11 @@ fn what_is_ignored_is_not_verified() {
 }
 
 #[test]
-fn a_verdict_already_made_stays() {
+fn a_verdict_already_made_stays_and_is_told_even_if_its_incident_is_over() {
     let mut event = Event { honeycred: Honeycred::Yes, incident: Some(9), ..login("root", "wrong") };
     pipeline(Ignore::default(), checker(&[(Some("admin"), Some("hunter2"))]))
         .take(&mut event, &mut Vec::new());
-    assert_eq!((event.honeycred, event.incident), (Honeycred::Yes, Some(9)));
+    assert_eq!((event.honeycred, event.incident), (Honeycred::Yes, Some(1)));
 }
 
 #[test]

@@ -255,6 +255,17 @@ mod tests {
     }
 
     #[test]
+    fn what_a_store_held_before_there_were_incidents_is_not_told_again() {
+        let db = Connection::open_in_memory().unwrap();
+        migrate(&db, &MIGRATIONS[..1]).unwrap();
+        db.execute("INSERT INTO events VALUES (41, x'', 0, 'ftp', 1, 1, NULL, x'', 0, 0, 1, x'')", [])
+            .unwrap();
+        migrate(&db, MIGRATIONS).unwrap();
+        let mark: i64 = db.query_row("SELECT seq FROM marks", [], |row| row.get(0)).unwrap();
+        assert_eq!(mark, 41);
+    }
+
+    #[test]
     fn a_failed_migration_leaves_the_version_before_it() {
         let db = Connection::open_in_memory().unwrap();
         let steps = [MIGRATIONS[0], "CREATE TABLE half (x); CREATE TABLE half (x)"];

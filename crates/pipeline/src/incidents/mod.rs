@@ -185,19 +185,19 @@ impl Incidents {
     }
 
     /// The incident that this event belongs to, opened if need be. Events about ourselves, and about incidents, belong
-    /// to none.
+    /// to none; what has no source, as a flood of which the sensor tells, to that of many sources.
     pub fn note(&mut self, event: &Event, news: &mut Vec<News>) -> Option<u64> {
         if matches!(event.kind.class, Class::Operational | Class::Incident) {
             return None;
         }
-        let source = event.source()?;
-        self.end_if_quiet(Some(source), event.at, news);
-        let key = match self.open.contains_key(&Some(source)) || self.may_have_its_own(event, source) {
-            true => Some(source),
-            false => {
+        let key = event.source();
+        self.end_if_quiet(key, event.at, news);
+        let key = match key {
+            Some(source) if !self.open.contains_key(&key) && !self.may_have_its_own(event, source) => {
                 self.end_if_quiet(None, event.at, news);
                 None
             }
+            key => key,
         };
         if !self.open.contains_key(&key) {
             self.make_room(event.at, news);
@@ -426,9 +426,9 @@ impl Incidents {
 
     /// An event that was noted before the end of the program, and is in nothing that was restored.
     pub fn again(&mut self, event: &Event) {
-        let (Some(number), Some(source)) = (event.incident, event.source()) else { return };
+        let Some(number) = event.incident else { return };
         let of_number = |(key, incident): (&Key, &Incident)| (incident.number == number).then_some(*key);
-        let key = self.key_of(event.incident, Some(source));
+        let key = self.key_of(event.incident, event.source());
         let key = match self.open.get(&key) {
             Some(incident) if incident.number == number => key,
             Some(_) => match self.open.iter().find_map(of_number) {

@@ -4,19 +4,32 @@
 use haldane_core::{Event, Untrusted, Value};
 
 /// Fields whose text may give a program away.
-const TELLING: [&str; 8] =
-    ["user_agent", "agent", "client_version", "probe", "path", "line", "data", "username"];
+const TELLING: [&str; 11] = [
+    "user_agent",
+    "agent",
+    "client_version",
+    "probe",
+    "path",
+    "line",
+    "text",
+    "data",
+    "command",
+    "argument",
+    "username",
+];
 /// As much of each field is looked at.
 const LOOKED_AT: usize = 512;
 
 /// Words in lower case, and the program that says them. The first that fits counts, field by field.
 ///
-/// nmap: its HTTP library's agent, and `nmap-service-probes` (`/nmaplowercheck…`, `/nice ports,/Trinity.txt.bak`).
+/// nmap: its HTTP library's agent, and `nmap-service-probes` (`/nmaplowercheck…`, `/nice ports,/Trinity.txt.bak`, `OPTIONS sip:nm`).
 /// hydra logs in to SSH with libssh, medusa and nmap's scripts with libssh2, ncrack with a copy of OpenSSH that calls
 /// itself 7.1 (its `opensshlib`): where others may use the same library, the name says so.
-const WORDS: [(&str, &str); 34] = [
+const WORDS: [(&str, &str); 36] = [
     ("nmap", "nmap"),
     ("trinity.txt.bak", "nmap"),
+    ("sip:nm sip/2.0", "nmap"),
+    ("sip:nm@nm", "nmap"),
     ("mozilla/4.0 (hydra)", "hydra"),
     ("mozilla/5.0 (hydra)", "hydra"),
     ("hydra", "hydra"),
