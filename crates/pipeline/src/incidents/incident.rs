@@ -62,6 +62,8 @@ pub struct Incident {
     pub tools: Vec<String>,
     /// When it is told of.
     pub pace: Pace,
+    #[serde(skip)]
+    looked: tools::Looked,
     /// When the table looks at it next.
     #[serde(skip)]
     pub(super) scheduled: Option<SystemTime>,
@@ -145,6 +147,7 @@ impl Incident {
             more_credentials: false,
             tools: Vec::new(),
             pace: Pace::default(),
+            looked: tools::Looked::default(),
             scheduled: None,
             changed: false,
         }
@@ -176,9 +179,10 @@ impl Incident {
             self.credential(event, login);
         }
         if self.tools.len() < TOOLS {
-            tools::each(event, |tool| {
-                if !self.tools.iter().any(|known| known == tool) && self.tools.len() < TOOLS {
-                    self.tools.push(tool.to_owned());
+            let (tools, looked) = (&mut self.tools, &mut self.looked);
+            tools::each(event, looked, |tool| {
+                if !tools.iter().any(|known| known == tool) && tools.len() < TOOLS {
+                    tools.push(tool.to_owned());
                 }
             });
         }
@@ -272,6 +276,9 @@ impl Incident {
     }
 
     fn credential(&mut self, event: &Event, login: &Login) {
+        if self.more_credentials {
+            return;
+        }
         let username = login.username.as_ref().map(cut);
         let password = match &login.secret {
             None => return,
@@ -285,7 +292,7 @@ impl Incident {
         let known = |tried: &Credential| {
             tried.service == event.service && tried.username == username && tried.password == password
         };
-        if self.more_credentials || self.credentials.iter().any(known) {
+        if self.credentials.iter().any(known) {
             return;
         }
         match self.credentials.len() < CREDENTIALS {
