@@ -21,7 +21,7 @@ pub use crate::{
     honeycreds::{Checker, Honeycreds},
     ignore::Ignore,
     incidents::{Facts, Incident, Incidents, Watch},
-    rules::{Names, NoNames, Rules},
+    rules::{NoNames, Rules},
 };
 
 /// A honey-credential was recognised after the sinks had had the login without that verdict.
@@ -86,7 +86,7 @@ impl Process for Pipeline {
     fn take(&mut self, event: &mut Event, news: &mut Vec<News>) {
         event.ignored |= self.ignore.matches(event);
         if !event.ignored {
-            self.rules.apply(event, &NoNames);
+            self.rules.apply(event, &self.incidents);
         }
         if event.ignored {
             return;

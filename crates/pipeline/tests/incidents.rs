@@ -1,5 +1,11 @@
 //! Incidents: what belongs together, when it is told, and that nothing bursts.
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test may panic")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "a test may panic"
+)]
 #![allow(clippy::arithmetic_side_effects, clippy::as_conversions, reason = "numbers in tests are small")]
 
 use std::{
@@ -359,6 +365,29 @@ fn what_is_saved_is_bounded_whatever_a_source_sends() {
         let summary = text(news, "summary");
         assert!(summary.chars().count() <= 300 && !summary.chars().any(char::is_control), "{summary}");
     }
+}
+
+/// Not a test of anything but time, by hand: `cargo test --release -p haldane-pipeline -- --ignored --nocapture`.
+#[test]
+#[ignore = "measures"]
+fn a_million_logins_of_one_source() {
+    let mut bench = Bench::new(Watch::default());
+    let mut event = login("root", "hunter2", 0);
+    event.fields.insert("client_version".into(), "SSH-2.0-libssh_0.10.5".into());
+    event.fields.insert("command".into(), "AUTH".into());
+    let started = std::time::Instant::now();
+    let (mut saved, mut bytes) = (0, 0);
+    for n in 0..1_000_000_u64 {
+        event.at = at(0) + Duration::from_micros(n * 60);
+        bench.table.note(&event, &mut bench.news);
+        if n % 128 == 0 {
+            for incident in bench.table.unsaved(event.at).incidents {
+                (saved, bytes) = (saved + 1, bytes + incident.state.len());
+            }
+        }
+    }
+    println!("{:?} for a million; saved {saved} times, {bytes} bytes", started.elapsed());
+    assert!(saved < 100);
 }
 
 #[test]

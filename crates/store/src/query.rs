@@ -29,6 +29,8 @@ pub struct Query {
     pub severity: Option<Severity>,
     /// Of that incident.
     pub incident: Option<u64>,
+    /// What was seen only, no news of incidents.
+    pub no_news: bool,
     /// Positions after that.
     pub after: u64,
     /// At most so many; 0 for all.
@@ -245,6 +247,9 @@ impl Reader {
         }
         if let Some(incident) = query.incident {
             also("incident = ?", vec![Bound::Integer(row::signed(incident))]);
+        }
+        if query.no_news {
+            also("flags & 4 = 0", Vec::new());
         }
         if let Some(kind) = &query.kind {
             let (condition, values) = self.kind(kind);

@@ -43,7 +43,8 @@ pub(super) struct Events {
     /// Of that service only, as in ssh.
     #[arg(long, value_name = "SERVICE")]
     service: Option<String>,
-    /// Of that kind only: a name (ssh.login), its first part (ssh) or a number (4002).
+    /// Of that kind only: a name (ssh.login), its first part (ssh) or a number (4002). News of incidents (incident) are
+    /// shown only if asked for.
     #[arg(long, value_name = "KIND")]
     kind: Option<String>,
     /// Nothing milder than that.
@@ -122,6 +123,8 @@ impl Events {
             service: self.service.clone(),
             kind: self.kind.clone(),
             incident: self.incident,
+            // They say again what is shown already, unless they are asked for.
+            no_news: self.kind.is_none() && self.service.is_none(),
             severity: Severity::ALL.into_iter().find(|known| Some(known.name()) == severity),
             ..Query::default()
         }

@@ -114,7 +114,9 @@ impl Finder {
         }
         facts.country = self.countries.as_ref().and_then(|database| country(database, source));
         facts.network = self.networks.as_ref().and_then(|database| network(database, source));
-        facts.name = self.names.as_mut().and_then(|names| names.of(source)).map(Untrusted::from);
+        if let Some((name, back)) = self.names.as_mut().and_then(|names| names.of(source)) {
+            (facts.name, facts.name_leads_back) = (Some(name.into()), back);
+        }
         facts
     }
 }
@@ -176,7 +178,7 @@ fn maker(list: &Path, link: [u8; 6]) -> Option<String> {
 /// A thread that asks the resolver, since that cannot be told to hurry.
 struct Names {
     ask: SyncSender<IpAddr>,
-    answers: Receiver<(IpAddr, Option<String>)>,
+    answers: Receiver<(IpAddr, Option<(String, bool)>)>,
     busy: bool,
 }
 
@@ -186,7 +188,12 @@ impl Names {
         let (answer, answers) = sync_channel(1);
         let run = move || {
             while let Ok(source) = asked.recv() {
-                let name = dns_lookup::lookup_addr(&source).ok();
+                // Whoever owns an address says what it is called; that the name leads back takes its owner, too.
+                let name = dns_lookup::lookup_addr(&source).ok().map(|name| {
+                    let back =
+                        dns_lookup::lookup_host(&name).is_ok_and(|mut found| found.any(|ip| ip == source));
+                    (name, back)
+                });
                 if answer.send((source, name)).is_err() {
                     return;
                 }
@@ -197,8 +204,8 @@ impl Names {
         Some(Self { ask, answers, busy: false })
     }
 
-    /// The name, if the resolver has one, in time.
-    fn of(&mut self, source: IpAddr) -> Option<String> {
+    /// The name, if the resolver has one, in time; and whether it leads back.
+    fn of(&mut self, source: IpAddr) -> Option<(String, bool)> {
         if self.busy && self.answers.try_recv().is_ok() {
             // The answer to an earlier question came at last.
             self.busy = false;
@@ -207,7 +214,7 @@ impl Names {
             return None;
         }
         match self.answers.recv_timeout(NAME) {
-            Ok((_, name)) => name.map(|name| name.chars().take(253).collect()),
+            Ok((_, name)) => name.map(|(name, back)| (name.chars().take(253).collect(), back)),
             Err(RecvTimeoutError::Timeout) => {
                 self.busy = true;
                 None

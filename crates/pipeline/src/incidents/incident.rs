@@ -8,7 +8,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use haldane_core::{Class, Event, Honeycred, Login, Peer, Secret, Severity, Untrusted, Value};
+use haldane_core::{Class, Event, Honeycred, Login, Peer, Secret, Severity, Transport, Untrusted, Value};
 use serde::{Deserialize, Serialize};
 
 use super::{pace::Pace, ports::Ports, short, tools};
@@ -34,6 +34,9 @@ pub struct Incident {
     pub number: u64,
     /// The two ends of its first event; none if it is about many sources, which are probably forged.
     pub peer: Option<Peer>,
+    /// A handshake was completed from that source: it is not forged.
+    #[serde(default)]
+    pub proved: bool,
     /// What is known of the source besides its address.
     pub facts: Facts,
     /// Its first event.
@@ -62,6 +65,8 @@ pub struct Incident {
     pub tools: Vec<String>,
     /// When it is told of.
     pub pace: Pace,
+    #[serde(skip)]
+    looked: tools::Looked,
     /// When the table looks at it next.
     #[serde(skip)]
     pub(super) scheduled: Option<SystemTime>,
@@ -75,6 +80,9 @@ pub struct Incident {
 pub struct Facts {
     /// Its name by reverse lookup.
     pub name: Option<Untrusted>,
+    /// Whether that name's address is the source: else its owner may call it anything.
+    #[serde(default)]
+    pub name_leads_back: bool,
     /// Its hardware address, if it is on a network of ours.
     pub mac: Option<String>,
     /// Who made that hardware.
@@ -126,11 +134,17 @@ pub(super) struct Telling {
     pub(super) settle: Duration,
 }
 
+/// Whether the source of that event completed a handshake. The sensor sees bare packets: a SYN is none.
+pub(super) fn proved(event: &Event) -> bool {
+    event.peer.is_some_and(|peer| peer.transport == Transport::Tcp) && event.service != "portscan"
+}
+
 impl Incident {
     pub(super) fn new(number: u64, peer: Option<Peer>, at: SystemTime) -> Self {
         Self {
             number,
             peer,
+            proved: false,
             facts: Facts::default(),
             first: at,
             last: at,
@@ -145,6 +159,7 @@ impl Incident {
             more_credentials: false,
             tools: Vec::new(),
             pace: Pace::default(),
+            looked: tools::Looked::default(),
             scheduled: None,
             changed: false,
         }
@@ -168,6 +183,7 @@ impl Incident {
             self.last = event.at;
         }
         self.events = self.events.saturating_add(1);
+        self.proved |= proved(event);
         self.count(event);
         self.reach(event);
         let (new_service, bait) = self.act(event);
@@ -176,9 +192,10 @@ impl Incident {
             self.credential(event, login);
         }
         if self.tools.len() < TOOLS {
-            tools::each(event, |tool| {
-                if !self.tools.iter().any(|known| known == tool) && self.tools.len() < TOOLS {
-                    self.tools.push(tool.to_owned());
+            let (tools, looked) = (&mut self.tools, &mut self.looked);
+            tools::each(event, looked, |tool| {
+                if !tools.iter().any(|known| known == tool) && tools.len() < TOOLS {
+                    tools.push(tool.to_owned());
                 }
             });
         }
@@ -272,6 +289,9 @@ impl Incident {
     }
 
     fn credential(&mut self, event: &Event, login: &Login) {
+        if self.more_credentials {
+            return;
+        }
         let username = login.username.as_ref().map(cut);
         let password = match &login.secret {
             None => return,
@@ -285,7 +305,7 @@ impl Incident {
         let known = |tried: &Credential| {
             tried.service == event.service && tried.username == username && tried.password == password
         };
-        if self.more_credentials || self.credentials.iter().any(known) {
+        if self.credentials.iter().any(known) {
             return;
         }
         match self.credentials.len() < CREDENTIALS {

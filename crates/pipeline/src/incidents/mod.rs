@@ -30,7 +30,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use haldane_core::{Class, Event, Kind, News, Saved, Section, Severity, Transport, Unsaved};
+use haldane_core::{Class, Event, Kind, News, Saved, Section, Severity, Unsaved};
 
 use self::incident::Telling;
 pub use self::{
@@ -40,6 +40,7 @@ pub use self::{
     ports::Ports,
     summary::summary,
 };
+use crate::rules::Names;
 
 /// An incident opened.
 pub static OPENED: Kind =
@@ -283,10 +284,7 @@ impl Incidents {
 
     /// Whether that new source gets an incident of its own.
     fn may_have_its_own(&mut self, event: &Event, source: IpAddr) -> bool {
-        let transport = event.peer.map(|peer| peer.transport);
-        // The sensor sees bare packets: a SYN is no handshake.
-        let proved = transport == Some(Transport::Tcp) && event.service != "portscan";
-        match (proved, source.is_ipv6()) {
+        match (incident::proved(event), source.is_ipv6()) {
             (false, _) => self.unproved.allows(event.at),
             (true, true) => self.plenty.allows(event.at),
             (true, false) => true,
@@ -472,5 +470,12 @@ fn short(text: &str, most: usize) -> String {
     match text.char_indices().nth(most) {
         None => text.to_owned(),
         Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
+    }
+}
+/// What rules know of sources: the names of those whose incidents are open.
+impl Names for Incidents {
+    fn name(&self, source: IpAddr) -> Option<String> {
+        let facts = &self.open.get(&Some(source))?.facts;
+        facts.name.as_ref().filter(|_| facts.name_leads_back).map(ToString::to_string)
     }
 }

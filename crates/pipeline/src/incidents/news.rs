@@ -34,6 +34,7 @@ pub fn snapshot(incident: &Incident, reason: &str) -> Fields {
     with("reason", reason.into());
     if let Some(source) = incident.source() {
         with("source", source.to_string().into());
+        with("proved", incident.proved.into());
     }
     let facts = &incident.facts;
     let mac = facts.mac.as_ref().map(Untrusted::from);

@@ -64,7 +64,8 @@ fn kinds(fields: &Fields, text: &mut String) {
     kinds.sort_by(|a, b| b.cmp(a));
     text.push_str("\nWhat was seen\n");
     for (count, name) in kinds.iter().take(LINES) {
-        let _ = writeln!(text, "{count:>10}  {}", Untrusted::new(name));
+        let name: String = Untrusted::new(name).to_string().chars().take(VALUE).collect();
+        let _ = writeln!(text, "{count:>10}  {name}");
     }
 }
 
@@ -82,5 +83,107 @@ fn credentials(fields: &Fields, number: u64, text: &mut String) {
     }
     if tried.len() > LINES || fields.get("more_credentials") == Some(&Value::Bool(true)) {
         let _ = writeln!(text, "  … and more: haldane events --incident {number}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::BTreeMap, time::SystemTime};
+
+    use haldane_core::{Class, Honeycred, Kind, Severity};
+    use uuid::Uuid;
+
+    use super::{super::sentence, super::text::text_in, *};
+
+    static CLOSED: Kind =
+        Kind::new(39212, "incident.closed", Class::Incident, Severity::Low, "Incident closed");
+
+    fn news(fields: Fields) -> Event {
+        Event {
+            id: Uuid::from_u128(1),
+            service: "haldane".into(),
+            session: Uuid::nil(),
+            peer: None,
+            at: SystemTime::UNIX_EPOCH,
+            kind: &CLOSED,
+            severity: Severity::High,
+            login: None,
+            fields,
+            tls: None,
+            ignored: false,
+            honeycred: Honeycred::None,
+            incident: Some(17),
+        }
+    }
+
+    fn tried(user: Option<&str>, password: &str) -> Value {
+        let mut parts = BTreeMap::from([
+            ("service".to_owned(), Value::from("ssh")),
+            ("password".to_owned(), Value::from(password)),
+        ]);
+        parts.extend(user.map(|user| ("username".to_owned(), user.into())));
+        Value::Map(parts)
+    }
+
+    #[test]
+    fn a_person_reads_the_whole_story() {
+        let kinds =
+            BTreeMap::from([("ssh.login".to_owned(), 14.into()), ("ssh.version".to_owned(), 2.into())]);
+        let event = news(Fields::from([
+            ("summary".into(), "10.1.4.7 (lab-3) tried 14 SSH passwords as root".into()),
+            ("reason".into(), "quiet for 10 min".into()),
+            ("source".into(), "10.1.4.7".into()),
+            ("source_name".into(), "lab-3".into()),
+            ("source_mac".into(), "28:6f:b9:00:00:01".into()),
+            ("source_vendor".into(), "Nokia".into()),
+            ("targets".into(), vec!["10.0.0.1"].into()),
+            ("ports".into(), 1.into()),
+            ("services".into(), vec!["ssh"].into()),
+            ("kinds".into(), Value::Map(kinds)),
+            ("events".into(), 16.into()),
+            ("credentials".into(), Value::List(vec![tried(Some("ro\r\not"), "x"), tried(None, "")])),
+            ("more_credentials".into(), true.into()),
+            ("first".into(), "2026-11-24T08:00:00Z".into()),
+            ("last".into(), "2026-11-24T08:10:00Z".into()),
+        ]));
+        let zone = TimeZone::fixed(jiff::tz::offset(1));
+        let expected = "10.1.4.7 (lab-3) tried 14 SSH passwords as root\n\n\
+            Incident    17, high severity\n\
+            Told now    quiet for 10 min\n\
+            Source      10.1.4.7\n\
+            Name        lab-3\n\
+            Hardware    28:6f:b9:00:00:01 (Nokia)\n\
+            First seen  Tuesday, 24 November 2026, 09:00:00 +01:00\n\
+            Last seen   Tuesday, 24 November 2026, 09:10:00 +01:00\n\
+            Events      16\n\
+            Reached     10.0.0.1\n\
+            Ports       1\n\
+            Services    ssh\n\n\
+            What was seen\n        14  ssh.login\n         2  ssh.version\n\n\
+            Credentials that were tried\n  ssh         ro\\r\\not / x\n  ssh         (no name) / (empty password)\n  \
+            … and more: haldane events --incident 17\n";
+        assert_eq!(story_in(&event, &zone), expected);
+        assert_eq!(sentence(&event), "Incident closed: 10.1.4.7 (lab-3) tried 14 SSH passwords as root");
+        assert_eq!(
+            text_in(&event, false, &TimeZone::UTC),
+            "00:00:00 HIGH     incident 17  Incident closed  10.1.4.7 (lab-3) tried 14 SSH passwords as root  \
+             because: quiet for 10 min"
+        );
+    }
+
+    #[test]
+    fn a_story_is_bounded_and_harmless_whatever_its_facts_hold() {
+        let noise = "\u{1b}[31m\r\n.\r\nBcc: x \u{202e}".repeat(400);
+        let kinds: BTreeMap<String, Value> =
+            (0..500).map(|n| (format!("{noise}{n}"), noise.as_str().into())).collect();
+        let many = Value::List((0..5_000).map(|_| tried(Some(&noise), &noise)).collect());
+        let mut fields = Fields::from([("kinds".into(), Value::Map(kinds)), ("credentials".into(), many)]);
+        for name in ["summary", "reason", "source_name", "first"] {
+            fields.insert(name.into(), noise.as_str().into());
+        }
+        let story = story_in(&news(fields), &TimeZone::UTC);
+        assert!(story.len() < 1 << 20, "{}", story.len());
+        assert!(story.lines().all(|line| !line.chars().any(char::is_control)));
+        assert!(!story.lines().any(|line| line == "." || line.starts_with("Bcc")));
     }
 }
