@@ -519,7 +519,7 @@ fn handlers_become_sinks_that_write_as_the_peer_does() {
     let text = print::toml(&root, "x", &[]);
     let audience = |operational: bool| {
         format!(
-            "format = \"compatible\"\nmin_severity = \"low\"\noperational = {operational}\nmask = false\n"
+            "format = \"compatible\"\nmin_severity = \"low\"\noperational = {operational}\nmask = false\nnotify = \"event\"\n"
         )
     };
     let everything = audience(true);

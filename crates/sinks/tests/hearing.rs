@@ -18,7 +18,7 @@ use std::{
 
 use common::{Memory, record, table, text};
 use haldane_core::{
-    Class, Event, Kind, Login, Record, Secret, Section, Severity, Value, Wants,
+    Class, Event, Kind, Login, Notify, Record, Secret, Section, Severity, Value, Wants,
     section::{Item, Node, Place, Raw},
 };
 use haldane_sinks::{Delivery, Failure, Sender, Sink, encode::native, runner::run};
@@ -57,7 +57,7 @@ impl Fake {
 impl Sink for Fake {
     const NAME: &'static str = "fake";
     const BATCH: usize = 10;
-    const WANTS: Wants = Wants { severity: Severity::Info, operational: true };
+    const WANTS: Wants = Wants { severity: Severity::Info, operational: true, notify: Notify::Event };
 
     fn configure(_: &mut Section<'_>, _: &Sender) -> Self {
         Self::default()

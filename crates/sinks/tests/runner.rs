@@ -17,12 +17,12 @@ use std::{
 };
 
 use common::{Memory, record, records, user};
-use haldane_core::{Record, Section, Severity, Wants};
+use haldane_core::{Notify, Record, Section, Severity, Wants};
 use haldane_sinks::{Delivery, Failure, Hearing, Sender, Sink, runner::run};
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-const ALL: Wants = Wants { severity: Severity::Info, operational: true };
+const ALL: Wants = Wants { severity: Severity::Info, operational: true, notify: Notify::Event };
 
 /// A receiver that does as it is told.
 #[derive(Default)]
@@ -296,7 +296,7 @@ async fn health_is_told_when_it_turns_and_now_and_then_besides() {
 async fn unwanted_records_move_the_cursor_and_cost_few_saves() {
     let memory = Memory::new();
     let stop = CancellationToken::new();
-    let wants = Wants { severity: Severity::Critical, operational: false };
+    let wants = Wants { severity: Severity::Critical, operational: false, notify: Notify::Event };
     let delivery = Delivery {
         name: "a".into(),
         wants,

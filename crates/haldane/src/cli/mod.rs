@@ -4,6 +4,7 @@ pub mod alert;
 pub mod check;
 pub mod events;
 pub mod files;
+pub mod incidents;
 pub mod opencanaryd;
 pub mod rules;
 
@@ -29,6 +30,7 @@ Examples:
   haldane init /etc/haldane/haldane.toml && haldane check
   sudo haldane run --uid nobody --gid nogroup
   haldane events --since 1h --source 10.0.0.0/8
+  haldane incidents                     who did what, a line for each source; a number tells all
   haldane test-alert mail               send one test event to the sink named mail
 
 Without --config, the first of these files is taken: /etc/haldane/haldane.toml,
@@ -77,6 +79,10 @@ enum Command {
     },
     /// Show what the decoys saw, oldest first. Works while the canary runs.
     Events(events::Events),
+    /// Show what the decoys saw, put together by source; with a number, the whole story of one.
+    ///
+    /// Everything that one source does without a longer pause is one incident. Works while the canary runs.
+    Incidents(incidents::Incidents),
     /// Send one test event through the sinks, now, and say what came of it.
     ///
     /// The event says that it is a test. Exits with 1 if a sink failed.
@@ -153,6 +159,7 @@ fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
         Command::Init { file } => files::init(file.as_deref()),
         Command::Import { file } => files::import(&file),
         Command::Events(events) => events.run(),
+        Command::Incidents(incidents) => incidents.run(),
         Command::TestAlert(alert) => alert.run(),
         Command::Rules(rules) => rules.run(),
         Command::Completions { shell } => {

@@ -77,9 +77,12 @@ impl Canary {
         }
         let bait = checker(config.services.iter().chain(changed.iter().map(|loaded| &loaded.config)));
         *self.checker.lock().unwrap_or_else(PoisonError::into_inner) = bait.clone();
-        let (ignore, rules) = (config.ignore.clone(), config.rules.clone());
-        let counted =
-            self.pipeline.lock().unwrap_or_else(PoisonError::into_inner).reconfigure(ignore, rules, bait);
+        let (ignore, rules, watch) = (config.ignore.clone(), config.rules.clone(), config.incidents.watch);
+        let counted = self
+            .pipeline
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .reconfigure(ignore, rules, bait, watch);
         for rule in counted.iter() {
             info!(
                 rule = rule.name,
@@ -89,6 +92,8 @@ impl Canary {
                 "rule counted"
             );
         }
+        // Databases may be newer, too.
+        self.sources.find_out(&config.incidents.lookups);
         ways.ground.resize(&config.limits);
 
         let kept: Vec<String> = config.services.drain(..).map(|service| service.fingerprint).collect();

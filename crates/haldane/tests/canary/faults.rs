@@ -38,6 +38,7 @@ fn a_mail_waits_until_its_server_is_back() {
     let (port, server) = (free_port(), free_port());
     let sink = format!(
         "[sink.mail]\ntype = \"smtp\"\nhost = \"127.0.0.1\"\nport = {server}\nsecurity = \"none\"\nmask = false\n\
+         notify = \"event\"\n\
          from = \"canary@example.org\"\nto = [\"alice@example.org\"]\n"
     );
     let canary = Canary::start(&format!("{}{sink}", redis(port)));

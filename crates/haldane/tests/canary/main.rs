@@ -38,6 +38,7 @@ mod compat;
 mod faults;
 mod fixture;
 mod host;
+mod incidents;
 mod input;
 mod lifecycle;
 mod llmnr;

@@ -8,6 +8,7 @@ mod layout;
 mod native;
 mod ocsf;
 mod pattern;
+mod story;
 mod text;
 mod time;
 
@@ -23,7 +24,8 @@ pub(crate) use layout::{FORMATS, pattern};
 pub use native::native;
 pub use ocsf::ocsf;
 pub use pattern::Pattern;
-pub use text::{sentence, text};
+pub use story::story;
+pub use text::{sentence, shown, text};
 
 /// A fact that is text, as it may be shown.
 fn text_of(value: &haldane_core::Value) -> Option<String> {

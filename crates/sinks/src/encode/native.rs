@@ -20,7 +20,7 @@ pub(super) fn native_in(event: &Event, node: &str, zone: &TimeZone) -> String {
     object.bare("logtype", event.kind.number);
     object.text("class", event.kind.class.name());
     object.text("severity", event.severity.name());
-    if event.kind.class != Class::Operational || !event.session.is_nil() {
+    if !matches!(event.kind.class, Class::Operational | Class::Incident) || !event.session.is_nil() {
         object.text("session", &event.session.to_string());
     }
     if let Some(peer) = &event.peer {

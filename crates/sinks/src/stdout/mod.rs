@@ -6,7 +6,7 @@ use std::{
     os::fd::AsFd,
 };
 
-use haldane_core::{Record, Section, Severity, Wants};
+use haldane_core::{Notify, Record, Section, Severity, Wants};
 
 use crate::{
     Failure, Sender, Sink,
@@ -24,7 +24,7 @@ pub struct Stdout {
 impl Sink for Stdout {
     const NAME: &'static str = "stdout";
     const BATCH: usize = 500;
-    const WANTS: Wants = Wants { severity: Severity::Low, operational: true };
+    const WANTS: Wants = Wants { severity: Severity::Low, operational: true, notify: Notify::Event };
     const MASK: bool = false;
 
     fn configure(section: &mut Section<'_>, sender: &Sender) -> Self {
