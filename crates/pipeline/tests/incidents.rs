@@ -149,6 +149,28 @@ fn the_summary_is_a_sentence_in_plain_words() {
 }
 
 #[test]
+fn what_was_done_alike_is_told_together_and_what_is_grave_is_never_left_out() {
+    let mut bench = Bench::new(Watch::default());
+    bench.take(&login("root", "a", 0));
+    bench.take(&login("root", "b", 1));
+    let of = |service: &'static str, seconds| Event { service: service.into(), ..login("eve", "c", seconds) };
+    bench.take(&of("ftp", 2));
+    bench.take(&of("redis", 3));
+    bench.until(at(40));
+    assert_eq!(
+        text(bench.news.last().unwrap(), "summary"),
+        "10.1.4.7 tried 2 SSH passwords as root, 1 FTP password as eve and 1 Redis password as eve"
+    );
+    for n in 0..30 {
+        bench.take(&Event { service: format!("service-{n}").into(), ..of("x", 50) });
+    }
+    bench.take(&event(&BAIT, "10.1.4.7", 60));
+    let summary = text(bench.news.last().unwrap(), "summary");
+    assert!(summary.chars().count() <= 300, "{summary}");
+    assert!(summary.ends_with("took bait of TFTP (TFTP bait file fetched) and did more"), "{summary}");
+}
+
+#[test]
 fn the_first_message_is_at_once_and_the_others_come_less_and_less_often() {
     let mut bench = Bench::new(Watch::default());
     let source = "10.1.4.7".parse().unwrap();
@@ -409,6 +431,7 @@ fn tools_are_known_by_what_they_say() {
             "Net::SSH of Ruby (as Metasploit)",
         ),
         ("tool", "sipvicious", "sipvicious"),
+        ("hassh", "55a77ae9728654f1d4240a29287dc296", "ncrack"),
         ("path", "/nmaplowercheck1700000000", "nmap"),
         ("text", "OPTIONS sip:nm SIP/2.0", "nmap"),
     ] {
