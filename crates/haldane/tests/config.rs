@@ -515,7 +515,7 @@ fn handlers_become_sinks_that_write_as_the_peer_does() {
     let text = print::toml(&root, "x", &[]);
     let audience = |operational: bool| {
         format!(
-            "format = \"compatible\"\nmin_severity = \"low\"\noperational = {operational}\nnotify = \"event\"\n"
+            "format = \"compatible\"\nmin_severity = \"low\"\noperational = {operational}\nnotify = \"event\"\nmask = false\n"
         )
     };
     let everything = audience(true);

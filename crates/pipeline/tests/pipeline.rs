@@ -12,7 +12,7 @@ use haldane_core::{
     Transport,
     section::{Item, Node, Place, Raw},
 };
-use haldane_pipeline::{Checker, Honeycreds, Ignore, Pipeline, Settings, Watch, ignore};
+use haldane_pipeline::{Checker, Honeycreds, Ignore, Pipeline, Rules, Settings, Watch, ignore};
 use uuid::Uuid;
 
 static LOGIN: Kind = Kind::new(2000, "ftp.login", Class::Login, Severity::High, "FTP login");
@@ -43,7 +43,13 @@ fn login(username: &str, password: &str) -> Event {
 }
 
 fn pipeline(ignore: Ignore, checker: Checker) -> Pipeline {
-    Pipeline::new(Settings { ignore, checker, watch: Watch::default(), first_incident: 1 })
+    Pipeline::new(Settings {
+        ignore,
+        rules: Rules::default(),
+        checker,
+        watch: Watch::default(),
+        first_incident: 1,
+    })
 }
 
 fn ignoring(sources: &[&str], kinds: &[u32]) -> Pipeline {
@@ -134,7 +140,12 @@ fn another_configuration_leaves_incidents_open() {
     let mut pipeline = pipeline(Ignore::default(), Checker::default());
     let (mut before, mut after) = (event("192.0.2.1", 0), login("admin", "hunter2"));
     pipeline.take(&mut before, &mut Vec::new());
-    pipeline.reconfigure(Ignore::default(), checker(&[(Some("admin"), Some("hunter2"))]), Watch::default());
+    pipeline.reconfigure(
+        Ignore::default(),
+        Rules::default(),
+        checker(&[(Some("admin"), Some("hunter2"))]),
+        Watch::default(),
+    );
     pipeline.take(&mut after, &mut Vec::new());
     assert_eq!((after.incident, after.honeycred), (before.incident, Honeycred::Yes));
 }

@@ -18,7 +18,7 @@ pub mod text;
 use std::{fmt, net::IpAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use haldane_core::{Host, Keep, Problem, Table, Windows};
-use haldane_pipeline::{Ignore, Watch};
+use haldane_pipeline::{Ignore, Rules, Watch};
 
 use self::{environment::Lookup, keep::Folder};
 pub use self::{
@@ -78,6 +78,8 @@ pub struct Config {
     pub group: Option<String>,
     /// What reaches no sink.
     pub ignore: Ignore,
+    /// What else is said of events.
+    pub rules: Rules,
     /// What an incident is, and what is found out about its source.
     pub incidents: IncidentSettings,
     /// The store.

@@ -11,7 +11,7 @@ use haldane_core::{
     section::{Item, Raw},
     windows::Release,
 };
-use haldane_pipeline::{Ignore, Watch, ignore::source};
+use haldane_pipeline::{Ignore, Rules, Watch, ignore::source, rules::Rule};
 use haldane_sinks::Sender;
 use ipnet::IpNet;
 
@@ -33,6 +33,7 @@ pub(super) fn read(root: &Table, origin: &str, around: &Surroundings, problems: 
     let host = part(&mut section, "host", "What this machine is called.", |section| host(section, around));
     let ignore =
         part(&mut section, "ignore", "Events that are stored, marked, and sent nowhere.", Ignore::configure);
+    let rules = Rules::configure(&mut section);
     let about = "What belongs together, and is told in a few messages by sinks with notify = \"incident\".";
     let incidents = part(&mut section, "incidents", about, incidents);
     let store = part(&mut section, "store", "Where every event is kept.", |section| store(section, &folder));
@@ -55,6 +56,7 @@ pub(super) fn read(root: &Table, origin: &str, around: &Surroundings, problems: 
         user,
         group,
         ignore,
+        rules,
         incidents,
         store,
         limits,
@@ -87,6 +89,7 @@ pub(super) fn describe(around: &Surroundings) -> Vec<(&'static str, Vec<haldane_
     one("incidents", &|section| drop(incidents(section)));
     one("store", &|section| drop(store(section, Path::new(""))));
     one("limits", &|section| _ = limits(section));
+    one("[rule]", &|section| drop(Rule::configure(section, 0)));
     described
 }
 

@@ -14,7 +14,7 @@ use crate::{
 fn sinks(hook: u16) -> String {
     format!(
         "[sink.hook]\ntype = \"webhook\"\nurl = \"http://127.0.0.1:{hook}/\"\nnotify = \"incident\"\n\
-         min_severity = \"low\"\n\
+         min_severity = \"low\"\nmask = false\n\
          [sink.log]\ntype = \"file\"\npath = \"{{folder}}/events\"\nformat = \"native\"\nmin_severity = \"info\"\n"
     )
 }
@@ -171,7 +171,7 @@ fn a_mail_about_an_incident_is_for_a_person() {
     let canary = Canary::start(&format!(
         "[incidents]\nquiet = \"10s\"\n[service.redis]\nport = {port}\n[sink.mail]\ntype = \"smtp\"\n\
          host = \"127.0.0.1\"\nport = {server}\nsecurity = \"none\"\nfrom = \"canary@example.org\"\n\
-         to = [\"alice@example.org\"]\njson = \"none\"\n"
+         to = [\"alice@example.org\"]\njson = \"none\"\nmask = false\n"
     ));
     for n in 0..30 {
         assert!(redis_login(port, "r\u{202e}oot", &format!("guess-{n}")));

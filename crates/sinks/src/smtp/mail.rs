@@ -136,7 +136,7 @@ fn short(text: &str, most: usize) -> String {
 
 /// The event for a person.
 pub(super) fn text(node: &str, event: &Event) -> String {
-    if event.kind.class == Class::Incident {
+    if encode::tells_a_story(event) {
         let (story, meaning) = (encode::story(event), meaning(event));
         return format!("{story}\n{meaning}\n\nSeen by canary {node}. Event {}\n", event.id);
     }
@@ -266,7 +266,7 @@ fn meaning(event: &Event) -> &'static str {
         }
         Class::Bait => "Bait was taken: somebody found and used what was laid out. Treat it as an intrusion.",
         Class::Incident => {
-            "Nobody has a reason to touch this canary: find out what the source machine is and who was using it."
+            "All of this came from one source. Find out what that machine is and who was using it."
         }
         Class::Operational => "This is about the canary itself, not about a visitor.",
     }

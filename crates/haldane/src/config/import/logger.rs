@@ -428,6 +428,7 @@ impl Handler<'_> {
         self.set("min_severity", Raw::Text("low".into()));
         self.set("operational", Raw::Bool(operational));
         self.set("notify", Raw::Text("event".into()));
+        self.set("mask", Raw::Bool(false));
     }
 
     /// The pattern of the formatter, if the handler names one.
