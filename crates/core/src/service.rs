@@ -69,7 +69,7 @@ pub trait Protocol: Sized + Send + Sync + 'static {
     const KINDS: &'static [&'static Kind];
     /// How it uses TLS.
     const TLS: TlsUse = TlsUse::Never;
-    /// Whose TLS that is.
+    /// Whose TLS that is, unless it depends on what is imitated.
     const STACK: TlsStack = TlsStack::OpenSsl;
     /// A command that shows it at work, with `{host}` and `{port}`; empty if there is none.
     const TRY: &'static str = "";
@@ -87,6 +87,10 @@ pub trait Protocol: Sized + Send + Sync + 'static {
     /// Bounds as configured, where the protocol's own keys change them.
     fn limits(&self) -> Limits {
         Self::LIMITS
+    }
+    /// Whose TLS is spoken, where the protocol's own keys change that.
+    fn stack(&self) -> TlsStack {
+        Self::STACK
     }
 }
 
@@ -143,6 +147,8 @@ pub trait AnyProtocol: Send + Sync {
     fn open(&self, peer: &Peer) -> Box<dyn AnySession>;
     /// See [`Protocol::limits`].
     fn bounds(&self) -> Limits;
+    /// See [`Protocol::stack`].
+    fn tls_stack(&self) -> TlsStack;
 }
 
 impl<P: Protocol> AnyProtocol for P {
@@ -152,6 +158,10 @@ impl<P: Protocol> AnyProtocol for P {
 
     fn bounds(&self) -> Limits {
         self.limits()
+    }
+
+    fn tls_stack(&self) -> TlsStack {
+        self.stack()
     }
 }
 
@@ -184,8 +194,6 @@ pub struct Entry {
     pub kinds: &'static [&'static Kind],
     /// See [`Protocol::TLS`].
     pub tls: TlsUse,
-    /// See [`Protocol::STACK`].
-    pub stack: TlsStack,
     /// See [`Protocol::TRY`].
     pub hint: &'static str,
     /// Turns its section into a running service.
@@ -235,7 +243,6 @@ impl Entry {
             port: P::PORT,
             kinds: P::KINDS,
             tls: P::TLS,
-            stack: P::STACK,
             hint: P::TRY,
             build,
             stream: true,
@@ -258,7 +265,6 @@ impl Entry {
             port: D::PORT,
             kinds: D::KINDS,
             tls: TlsUse::Never,
-            stack: TlsStack::OpenSsl,
             hint: D::TRY,
             build,
             stream: false,
@@ -281,7 +287,6 @@ impl Entry {
             port: 0,
             kinds: S::KINDS,
             tls: TlsUse::Never,
-            stack: TlsStack::OpenSsl,
             hint: S::TRY,
             build,
             stream: false,
@@ -310,7 +315,6 @@ impl Entry {
             port: <P as Protocol>::PORT,
             kinds: <P as Protocol>::KINDS,
             tls: P::TLS,
-            stack: P::STACK,
             hint: <P as Protocol>::TRY,
             build,
             stream: true,

@@ -24,11 +24,13 @@ pub(crate) fn v1(password: &[u8], answer: &Answer<'_>) -> bool {
             .and_then(|both| Md5::digest(both).first_chunk().copied()),
     };
     let Some(challenge): Option<[u8; CHALLENGE]> = challenge else { return false };
-    let mut key = hash(password).to_vec();
-    // The last key has five zero bytes behind two of the hash.
-    key.resize(21, 0);
-    let expected: Vec<u8> = key.chunks_exact(7).flat_map(|part| encrypted(part, challenge)).collect();
-    expected.ct_eq(answer.response).into()
+    hashes(password).any(|hash| {
+        let mut key = hash.to_vec();
+        // The last key has five zero bytes behind two of the hash.
+        key.resize(21, 0);
+        let expected: Vec<u8> = key.chunks_exact(7).flat_map(|part| encrypted(part, challenge)).collect();
+        expected.ct_eq(answer.response).into()
+    })
 }
 
 /// Version 2: a keyed hash over our challenge and what the client puts beside it.
@@ -36,13 +38,17 @@ pub(crate) fn v2(password: &[u8], answer: &Answer<'_>) -> bool {
     let Some((proof, rest)) = answer.response.split_at_checked(PROOF) else { return false };
     let user = wide(&String::from_utf8_lossy(answer.username).to_uppercase());
     let domain = wide(&String::from_utf8_lossy(answer.domain));
-    let key = mac(&hash(password), &[&user, &domain]);
-    mac(&key, &[answer.challenge, rest]).ct_eq(proof).into()
+    hashes(password).any(|hash| {
+        let key = mac(&hash, &[&user, &domain]);
+        mac(&key, &[answer.challenge, rest]).ct_eq(proof).into()
+    })
 }
 
-/// What Windows stores of a password.
-fn hash(password: &[u8]) -> [u8; 16] {
-    Md4::digest(wide(&String::from_utf8_lossy(password))).into()
+/// What Windows stores of a password; and what curl makes of it, which takes each byte for a character.
+fn hashes(password: &[u8]) -> impl Iterator<Item = [u8; 16]> {
+    let bytes: Vec<u8> = password.iter().flat_map(|byte| [*byte, 0]).collect();
+    let other = (!password.is_ascii()).then(|| Md4::digest(bytes).into());
+    [Md4::digest(wide(&String::from_utf8_lossy(password))).into()].into_iter().chain(other)
 }
 
 fn wide(text: &str) -> Vec<u8> {
@@ -95,6 +101,19 @@ mod tests {
             answer.response = &response[..length];
             assert!(!check(b"Password", &answer), "{length}");
         }
+    }
+
+    #[test]
+    fn a_password_that_a_client_took_for_bytes_is_recognised() {
+        // What curl answers for hünter2 to a challenge of zeros, without anything beside it.
+        let bytes: Vec<u8> = "hünter2".bytes().flat_map(|byte| [byte, 0]).collect();
+        let key = mac(&Md4::digest(bytes).into(), &[&wide("EVE"), &wide("CORP")]);
+        let challenge = [0; CHALLENGE];
+        let response = mac(&key, &[&challenge, &[1; 28]]);
+        let response = [&response[..], &[1; 28]].concat();
+        let answer = Answer { username: b"eve", domain: b"CORP", challenge: &challenge, response: &response };
+        assert!(v2("hünter2".as_bytes(), &answer));
+        assert!(!v2(b"hunter2", &answer));
     }
 
     #[test]

@@ -38,6 +38,8 @@ pub struct Offer {
 impl Offer {
     /// What Apache without HTTP/2 does.
     pub const HTTP: Self = Self { alpn: b"http/1.1", tls13: true };
+    /// What Windows Server 2019 does for whoever asks for no protocol.
+    pub const WINDOWS: Self = Self { alpn: b"", tls13: false };
 }
 
 impl std::fmt::Debug for Acceptor {
@@ -61,6 +63,9 @@ const SCHANNEL: &str = "ECDHE-RSA-AES256-GCM-SHA384:ECDHE-RSA-AES128-GCM-SHA256:
     ECDHE-RSA-AES128-SHA:AES256-GCM-SHA384:AES128-GCM-SHA256:AES256-SHA256:AES128-SHA256:AES256-SHA:AES128-SHA:\
     DES-CBC3-SHA";
 
+/// The same for TLS 1.3, which Windows has since Server 2022.
+const SCHANNEL_13: &str = "TLS_AES_256_GCM_SHA384:TLS_AES_128_GCM_SHA256";
+
 /// A ClientHello longer than this is not looked at. RFC 8446 allows more; no client sends it.
 const LONGEST_HELLO: usize = 16 * 1024;
 
@@ -78,18 +83,18 @@ impl Acceptor {
     /// # Errors
     /// As [`Acceptor::new`].
     pub fn of(stack: TlsStack, identity: &Identity) -> Result<Self, ErrorStack> {
-        Self::made(stack, identity, Offer::HTTP)
+        let offer = match stack {
+            TlsStack::OpenSsl => Offer::HTTP,
+            TlsStack::Schannel => Offer::WINDOWS,
+        };
+        Self::offering(stack, identity, offer)
     }
 
-    /// As [`Acceptor::new`], with that offer.
+    /// As [`Acceptor::of`], with that offer.
     ///
     /// # Errors
     /// As [`Acceptor::new`].
-    pub fn offering(identity: &Identity, offer: Offer) -> Result<Self, ErrorStack> {
-        Self::made(TlsStack::OpenSsl, identity, offer)
-    }
-
-    fn made(stack: TlsStack, identity: &Identity, offer: Offer) -> Result<Self, ErrorStack> {
+    pub fn offering(stack: TlsStack, identity: &Identity, offer: Offer) -> Result<Self, ErrorStack> {
         Ok(Self { context: Arc::new(RwLock::new(context(stack, identity, offer)?)), stack, offer })
     }
 
@@ -124,16 +129,16 @@ impl Acceptor {
 fn context(stack: TlsStack, identity: &Identity, offer: Offer) -> Result<SslContext, ErrorStack> {
     let mut builder = SslContextBuilder::new(SslMethod::tls_server())?;
     builder.set_min_proto_version(Some(SslVersion::TLS1))?;
+    if !offer.tls13 {
+        builder.set_max_proto_version(Some(SslVersion::TLS1_2))?;
+    }
+    if !offer.alpn.is_empty() {
+        builder.set_alpn_select_callback(move |_, offered| agreed(offered, offer.alpn));
+    }
     match stack {
-        TlsStack::OpenSsl => {
-            if !offer.tls13 {
-                builder.set_max_proto_version(Some(SslVersion::TLS1_2))?;
-            }
-            builder.set_cipher_list(CIPHERS)?;
-            builder.set_alpn_select_callback(move |_, offered| agreed(offered, offer.alpn));
-        }
+        TlsStack::OpenSsl => builder.set_cipher_list(CIPHERS)?,
         TlsStack::Schannel => {
-            builder.set_max_proto_version(Some(SslVersion::TLS1_2))?;
+            builder.set_ciphersuites(SCHANNEL_13)?;
             builder.set_cipher_list(&format!("{SCHANNEL}:@SECLEVEL=0"))?;
             builder.set_groups_list("X25519:P-256:P-384")?;
             builder.set_options(SslOptions::CIPHER_SERVER_PREFERENCE);

@@ -139,7 +139,7 @@ impl Message {
                     flags,
                     domain: oem(16, flag::DOMAIN_SUPPLIED),
                     workstation: oem(24, flag::WORKSTATION_SUPPLIED),
-                    version: version(flags, bytes.get(32..40)),
+                    version: version(flags, bytes, 32, &[16, 24]),
                 }))
             }
             3 => {
@@ -153,7 +153,7 @@ impl Message {
                     domain: text(28),
                     user: text(36),
                     workstation: text(44),
-                    version: version(flags, bytes.get(64..72)),
+                    version: version(flags, bytes, 64, &[12, 20, 28, 36, 44]),
                 }))
             }
             _ => None,
@@ -374,9 +374,19 @@ pub fn utf8(bytes: &[u8]) -> Vec<u8> {
         .into_bytes()
 }
 
-/// The version of Windows (section 2.2.2.10), where the flags say that it is there.
-fn version(flags: u32, bytes: Option<&[u8]>) -> Option<String> {
-    let [major, minor, low, high, ..] = bytes.filter(|_| flags & flag::VERSION != 0)? else { return None };
+/// The version of Windows (section 2.2.2.10), where the flags say that it is there; and is: some clients repeat our
+/// flags, and have the first of their texts in its place.
+fn version(flags: u32, bytes: &[u8], at: usize, fields: &[usize]) -> Option<String> {
+    let end = at.checked_add(8)?;
+    let taken = |field: &&usize| {
+        let start = bytes.get(field.checked_add(4)?..).and_then(|rest| number(rest.get(..4)?))?;
+        let start = usize::try_from(start).ok()?;
+        Some(start < end && part(bytes, **field).is_some_and(|text| !text.is_empty()))
+    };
+    if flags & flag::VERSION == 0 || fields.iter().any(|field| taken(&field).unwrap_or(false)) {
+        return None;
+    }
+    let [major, minor, low, high, ..] = bytes.get(at..end)? else { return None };
     let build = u16::from_le_bytes([*low, *high]);
     (*major != 0).then(|| format!("{major}.{minor}.{build}"))
 }
@@ -458,6 +468,18 @@ mod tests {
         assert_eq!(response(&oldest), ("netlm", &[3; 8][..], Some(line.as_str())));
         let odd = answer(0, [b"", &[2; 24], b"D", b"a:b", b"W"]);
         assert_eq!(odd.crackable(&[3; 8]), None);
+    }
+
+    #[test]
+    fn a_text_in_the_place_of_the_version_is_none() {
+        // As curl answers: with our flags, and its first proof right behind them.
+        assert_eq!(answer(flag::VERSION, [&[7; 24], &[2; 24], b"D", b"eve", b"W"]).version, None);
+        let mut bare = [&SIGNATURE[..], &[3, 0, 0, 0]].concat();
+        bare.resize(60, 0);
+        bare.extend(flag::VERSION.to_le_bytes());
+        bare.extend([10, 0, 0x63, 0x45, 0, 0, 0, 15]);
+        let Some(Message::Authenticate(answer)) = Message::read(&bare) else { panic!() };
+        assert_eq!(answer.version.as_deref(), Some("10.0.17763"));
     }
 
     #[test]

@@ -185,7 +185,8 @@ pub(super) fn configure(
     );
     let transports = transports(section, entry);
     let service = (entry.build)(section, host);
-    let tls = tls(section, entry, host);
+    let stack = service.stream.as_ref().map_or(TlsStack::OpenSsl, |stream| stream.tls_stack());
+    let tls = tls(section, entry, stack, host);
     let honeycreds = Honeycreds::configure(section);
     let proxies = proxies(section);
     let bounds = service.stream.as_ref().map_or(Limits::DEFAULT, |stream| stream.bounds());
@@ -267,7 +268,7 @@ fn transports(section: &mut Section<'_>, entry: &Entry) -> Vec<Transport> {
     }
 }
 
-fn tls(section: &mut Section<'_>, entry: &Entry, host: &Host) -> Option<TlsSettings> {
+fn tls(section: &mut Section<'_>, entry: &Entry, stack: TlsStack, host: &Host) -> Option<TlsSettings> {
     if !entry.stream {
         return None;
     }
@@ -287,12 +288,12 @@ fn tls(section: &mut Section<'_>, entry: &Entry, host: &Host) -> Option<TlsSetti
         "domain_name",
         "The common name of a certificate that is made. Left out: the name of this machine.",
     );
-    let domain_name = name.unwrap_or_else(|| match entry.stack {
+    let domain_name = name.unwrap_or_else(|| match stack {
         TlsStack::OpenSsl => host.name.clone(),
         TlsStack::Schannel => host.windows.dns_name.clone(),
     });
     let used = from_start || matches!(entry.tls, TlsUse::OnRequest | TlsUse::Either);
-    used.then_some(TlsSettings { from_start, stack: entry.stack, certificate, key, domain_name })
+    used.then_some(TlsSettings { from_start, stack, certificate, key, domain_name })
 }
 
 fn proxies(section: &mut Section<'_>) -> Option<Vec<IpNet>> {

@@ -32,6 +32,7 @@ mod clients_text;
 mod clients_tftp;
 mod clients_vnc;
 mod clients_web;
+mod clients_windows;
 mod compat;
 mod faults;
 mod fixture;

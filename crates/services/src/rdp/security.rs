@@ -134,55 +134,99 @@ fn signature(signed: &[u8]) -> Result<Vec<u8>, ErrorStack> {
     Ok(signature)
 }
 
-/// Opens the first encrypted data of a client (section 5.3.6): what comes after its code.
-pub fn decrypt(method: u32, client: &[u8; RANDOM], server: &[u8; RANDOM], sealed: &[u8]) -> Option<Vec<u8>> {
-    let mut key = key(client, server);
-    // Weaker keys begin with the same bytes for all (section 5.3.5.1).
+/// What both sides encrypt with.
+pub struct Keys {
+    /// The key of the codes.
+    code: Vec<u8>,
+    sealing: Rc4,
+    opening: Rc4,
+}
+
+impl std::fmt::Debug for Keys {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Keys").finish_non_exhaustive()
+    }
+}
+
+impl Keys {
+    /// Makes them of the random bytes of both sides (section 5.3.5.1).
+    pub fn new(method: u32, client: &[u8; RANDOM], server: &[u8; RANDOM]) -> Self {
+        let both = [&client[..], &server[..]].concat();
+        let salted = |secret: &[u8], salt: &[u8]| {
+            let inner = sha1(&[salt, secret, &both].concat());
+            Md5::digest([secret, &inner].concat()).to_vec()
+        };
+        let thrice = |secret: &[u8], salts: [&[u8]; 3]| salts.map(|salt| salted(secret, salt)).concat();
+        let halves = [client, server].map(|random| random.get(..24).unwrap_or_default());
+        let master = thrice(&halves.concat(), [b"A", b"BB", b"CCC"]);
+        let blob = thrice(&master, [b"X", b"YY", b"ZZZ"]);
+        let third = |at: std::ops::Range<usize>| blob.get(at).unwrap_or_default();
+        let last = |secret: &[u8]| Md5::digest([secret, &both].concat()).to_vec();
+        Self {
+            code: weakened(method, third(0..16).to_vec()),
+            sealing: Rc4::new(&weakened(method, last(third(16..32)))),
+            opening: Rc4::new(&weakened(method, last(third(32..48)))),
+        }
+    }
+
+    /// Opens data of the client (section 5.3.6): what comes after its code.
+    pub fn open(&mut self, sealed: &[u8]) -> Option<Vec<u8>> {
+        Some(self.opening.apply(sealed.get(MAC..)?))
+    }
+
+    /// Encrypts data for the client, with its code in front (section 5.3.6.1).
+    pub fn seal(&mut self, text: &[u8]) -> Vec<u8> {
+        let length = u32::try_from(text.len()).unwrap_or_default().to_le_bytes();
+        let inner = sha1(&[&self.code, &[0x36; 40][..], &length, text].concat());
+        let code = Md5::digest([&self.code, &[0x5c; 48][..], &inner].concat());
+        [code.get(..MAC).unwrap_or_default(), &self.sealing.apply(text)].concat()
+    }
+}
+
+/// Weaker keys begin with the same bytes for all.
+fn weakened(method: u32, mut key: Vec<u8>) -> Vec<u8> {
     let salt: &[u8] = match method {
         mcs::BITS_40 => &[0xd1, 0x26, 0x9e],
         mcs::BITS_56 => &[0xd1],
-        _ => &[],
+        _ => return key,
     };
+    key.truncate(8);
     for (byte, salt) in key.iter_mut().zip(salt) {
         *byte = *salt;
     }
-    let key = if salt.is_empty() { key.as_slice() } else { key.get(..8)? };
-    Some(rc4(key, sealed.get(MAC..)?))
-}
-
-/// The key of what the client encrypts (section 5.3.5.1).
-fn key(client: &[u8; RANDOM], server: &[u8; RANDOM]) -> [u8; 16] {
-    let both = [&client[..], &server[..]].concat();
-    let salted = |secret: &[u8], salt: &[u8]| {
-        let inner = sha1(&[salt, secret, &both].concat());
-        Md5::digest([secret, &inner].concat()).to_vec()
-    };
-    let thrice = |secret: &[u8], salts: [&[u8]; 3]| salts.map(|salt| salted(secret, salt)).concat();
-    let halves = [client, server].map(|random| random.get(..24).unwrap_or_default());
-    let master = thrice(&halves.concat(), [b"A", b"BB", b"CCC"]);
-    let blob = thrice(&master, [b"X", b"YY", b"ZZZ"]);
-    let third = blob.get(32..).unwrap_or_default();
-    Md5::digest([third, &both].concat()).into()
+    key
 }
 
 /// RC4. OpenSSL has it no longer without being asked for.
-fn rc4(key: &[u8], text: &[u8]) -> Vec<u8> {
-    let mut state: [u8; 256] = std::array::from_fn(|at| u8::try_from(at).unwrap_or_default());
-    let mut other = 0_u8;
-    for (at, key) in (0..=255_u8).zip(key.iter().cycle()) {
-        other = other.wrapping_add(at_of(&state, at)).wrapping_add(*key);
-        state.swap(at.into(), other.into());
+struct Rc4 {
+    state: [u8; 256],
+    at: u8,
+    other: u8,
+}
+
+impl Rc4 {
+    fn new(key: &[u8]) -> Self {
+        let mut state: [u8; 256] = std::array::from_fn(|at| u8::try_from(at).unwrap_or_default());
+        let mut other = 0_u8;
+        for (at, key) in (0..=255_u8).zip(key.iter().cycle()) {
+            other = other.wrapping_add(at_of(&state, at)).wrapping_add(*key);
+            state.swap(at.into(), other.into());
+        }
+        Self { state, at: 0, other: 0 }
     }
-    let (mut at, mut other) = (0_u8, 0_u8);
-    let mut next = |byte: &u8| {
-        at = at.wrapping_add(1);
-        let one = at_of(&state, at);
-        other = other.wrapping_add(one);
-        let two = at_of(&state, other);
-        state.swap(at.into(), other.into());
-        byte ^ at_of(&state, one.wrapping_add(two))
-    };
-    text.iter().map(&mut next).collect()
+
+    /// Encrypts or decrypts the next bytes.
+    fn apply(&mut self, text: &[u8]) -> Vec<u8> {
+        let mut next = |byte: &u8| {
+            self.at = self.at.wrapping_add(1);
+            let one = at_of(&self.state, self.at);
+            self.other = self.other.wrapping_add(one);
+            let two = at_of(&self.state, self.other);
+            self.state.swap(self.at.into(), self.other.into());
+            byte ^ at_of(&self.state, one.wrapping_add(two))
+        };
+        text.iter().map(&mut next).collect()
+    }
 }
 
 fn at_of(state: &[u8; 256], at: u8) -> u8 {
@@ -196,7 +240,7 @@ mod tests {
     #[test]
     fn rc4_is_that_of_everybody_else() {
         // RFC 6229, section 2: key 0102030405, offset 0.
-        let stream = rc4(&[1, 2, 3, 4, 5], &[0; 8]);
+        let stream = Rc4::new(&[1, 2, 3, 4, 5]).apply(&[0; 8]);
         assert_eq!(stream, [0xb2, 0x39, 0x63, 0x05, 0xf0, 0x3d, 0xc0, 0x27]);
     }
 
