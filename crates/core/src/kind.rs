@@ -62,10 +62,10 @@ pub enum Class {
     Scan,
     /// A bait was taken.
     Bait,
-    /// About this program, not about a peer. People are not told unless they ask.
-    Operational,
     /// What many events amount to: an incident opened, grew or closed.
     Incident,
+    /// About this program, not about a peer. People are not told unless they ask.
+    Operational,
 }
 
 impl Class {
@@ -80,8 +80,8 @@ impl Class {
             Self::Exploit => "exploit",
             Self::Scan => "scan",
             Self::Bait => "bait",
-            Self::Operational => "operational",
             Self::Incident => "incident",
+            Self::Operational => "operational",
         }
     }
 }

@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use crate::{
     fixture::{Canary, client, file, folder, free_port, installed, redis_login, text, until},
+    network::{Cable, MAC},
     receivers::{Answer, Inbox, mail, web},
 };
 
@@ -170,7 +171,7 @@ fn a_mail_about_an_incident_is_for_a_person() {
     let canary = Canary::start(&format!(
         "[incidents]\nquiet = \"10s\"\n[service.redis]\nport = {port}\n[sink.mail]\ntype = \"smtp\"\nmask = false\n\
          host = \"127.0.0.1\"\nport = {server}\nsecurity = \"none\"\nfrom = \"canary@example.org\"\n\
-         to = [\"alice@example.org\"]\njson = \"none\"\n"
+         to = [\"alice@example.org\"]\njson = \"none\"\nmask = false\n"
     ));
     for n in 0..30 {
         assert!(redis_login(port, "r\u{202e}oot", &format!("guess-{n}")));
@@ -227,6 +228,41 @@ fn what_is_known_of_the_source_is_in_the_first_message() {
         assert!(fields["source_name"].as_str().unwrap().contains("localhost"), "{fields:#}");
     }
     drop(canary);
+}
+
+#[test]
+fn a_neighbour_is_known_by_its_hardware_and_its_scan_is_one_incident() {
+    if !installed("nmap") || !installed("nc") {
+        return;
+    }
+    let Some(cable) = Cable::lay("incident") else { return };
+    let (folder, port) = (folder(), free_port());
+    fs::write(folder.path().join("oui.txt"), "02-00-5E   (hex)\t\tExample Lab\r\n").unwrap();
+    // No resolver can be reached: names are not waited for any longer than they may be.
+    let command = Canary::command(
+        &folder,
+        &format!(
+            "[incidents]\nquiet = \"10s\"\nvendor_file = \"{{folder}}/oui.txt\"\n\
+             [service.redis]\nport = {port}\naddress = [\"192.0.2.1\"]\n[service.portscan]\n\
+             [sink.people]\ntype = \"file\"\npath = \"{{folder}}/people\"\nformat = \"native\"\n\
+             notify = \"incident\"\n"
+        ),
+    );
+    let canary = Canary::spawn(folder, cable.near(&command));
+    let guess = format!("printf 'AUTH root secret\\r\\nQUIT\\r\\n' | nc -w 5 192.0.2.1 {port}");
+    let scan = ["-n", "-Pn", "-sS", "-p", "1-300", "--max-retries", "0", "192.0.2.1"];
+    assert!(cable.far("nmap", &scan).output().unwrap().status.success());
+    assert!(cable.far("sh", &["-c", &guess]).output().unwrap().status.success());
+    until("the end", || text(file(&canary, "people")).contains("incident.closed"));
+    let lines: Vec<String> = text(file(&canary, "people")).lines().map(str::to_owned).collect();
+    let news: Vec<Value> = parsed(&lines).into_iter().filter(|news| news["class"] == "incident").collect();
+    assert!(news.len() <= 5, "{:?}", kinds(&news));
+    assert!(news.iter().all(|other| other["incident"] == news[0]["incident"]), "{news:#?}");
+    let fields = &news.last().unwrap()["fields"];
+    assert_eq!((&fields["source_mac"], &fields["source_vendor"]), (&MAC.into(), &"Example Lab".into()));
+    let summary = fields["summary"].as_str().unwrap();
+    assert!(summary.starts_with("192.0.2.66 (Example Lab) scanned 30"), "{summary}");
+    assert!(summary.contains(", then tried 1 Redis password as root"), "{summary}");
 }
 
 #[test]

@@ -16,16 +16,28 @@ use super::{pace::Pace, ports::Ports, short, tools};
 /// Kinds that are counted by name; the rest as `other`.
 const KINDS: usize = 48;
 /// See [`Incident::acts`].
-const ACTS: usize = 40;
+const ACTS: Most = Most { usual: 40, lean: 10 };
 /// User names that are kept of an act.
-const USERS: usize = 4;
-/// Credentials that are kept, and characters of each part.
-const CREDENTIALS: usize = 50;
+const USERS: Most = Most { usual: 4, lean: 2 };
+/// Credentials that are kept, and bytes of each part.
+const CREDENTIALS: Most = Most { usual: 50, lean: 5 };
 const CREDENTIAL: usize = 64;
 /// Addresses of ours that are kept.
 const TARGETS: usize = 16;
 /// Tools that are kept.
 const TOOLS: usize = 8;
+
+/// How many of something are kept of one incident: fewer, if there are very many incidents.
+struct Most {
+    usual: usize,
+    lean: usize,
+}
+
+impl Most {
+    fn of(&self, lean: bool) -> usize {
+        if lean { self.lean } else { self.usual }
+    }
+}
 
 /// Everything that one source did without a longer pause.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -65,6 +77,8 @@ pub struct Incident {
     pub tools: Vec<String>,
     /// When it is told of.
     pub pace: Pace,
+    /// It opened while there were very many: less is kept of it.
+    pub lean: bool,
     #[serde(skip)]
     looked: tools::Looked,
     /// When the table looks at it next.
@@ -140,7 +154,7 @@ pub(super) fn proved(event: &Event) -> bool {
 }
 
 impl Incident {
-    pub(super) fn new(number: u64, peer: Option<Peer>, at: SystemTime) -> Self {
+    pub(super) fn new(number: u64, peer: Option<Peer>, at: SystemTime, lean: bool) -> Self {
         Self {
             number,
             peer,
@@ -159,6 +173,7 @@ impl Incident {
             more_credentials: false,
             tools: Vec::new(),
             pace: Pace::default(),
+            lean,
             looked: tools::Looked::default(),
             scheduled: None,
             changed: false,
@@ -232,7 +247,7 @@ impl Incident {
                 self.targets.push(ours);
             }
             if peer.local.port() != 0 {
-                self.ports.add(peer.local.port());
+                self.ports.add(peer.local.port(), self.lean);
             }
         }
         if event.kind.class == Class::Scan
@@ -254,7 +269,8 @@ impl Incident {
         let is_new =
             !self.acts.iter().any(|act| act.service == event.service && act.class != Class::Connection);
         let known = self.acts.iter().position(|act| act.class == class && act.service == event.service);
-        if known.is_none() && self.acts.len() < ACTS {
+        let lean = self.lean;
+        if known.is_none() && self.acts.len() < ACTS.of(lean) {
             self.acts.push(Act {
                 class,
                 service: event.service.clone(),
@@ -278,7 +294,7 @@ impl Incident {
             if let Some(user) = event.login.as_ref().and_then(|login| login.username.as_ref()) {
                 let user = cut(user);
                 if !act.users.contains(&user) {
-                    match act.users.len() < USERS {
+                    match act.users.len() < USERS.of(lean) {
                         true => act.users.push(user),
                         false => act.more_users = true,
                     }
@@ -308,7 +324,7 @@ impl Incident {
         if self.credentials.iter().any(known) {
             return;
         }
-        match self.credentials.len() < CREDENTIALS {
+        match self.credentials.len() < CREDENTIALS.of(self.lean) {
             true => self.credentials.push(Credential { service: event.service.clone(), username, password }),
             false => self.more_credentials = true,
         }

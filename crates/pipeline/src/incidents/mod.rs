@@ -1,8 +1,8 @@
 //! What belongs together: everything that one source does without a longer pause is an incident, told of in a few
 //! messages instead of one for each event.
 //!
-//! **What opens one.** Every event of a source has an incident's number, but only one of [`Incidents::reconfigure`]'s
-//! severity or above makes it known to anybody. From then on there is news ([`OPENED`], [`UPDATED`], [`CLOSED`]):
+//! **What opens one.** Every event of a source has an incident's number, but only one of [`Watch::severity`] or above
+//! makes it known to anybody. From then on there is news ([`OPENED`], [`UPDATED`], [`CLOSED`]):
 //! events with a snapshot of the incident, which are stored and sent like any other.
 //!
 //! **When.** The first at once, or after [`SETTLE`] at most if it is to be found out who the source is. Then for more
@@ -159,6 +159,8 @@ impl Budget {
 impl Incidents {
     /// Incidents that are open at once.
     pub const MOST: usize = 4_096;
+    /// Beyond so many, less is kept of each new one: all together take some forty megabytes at the very most.
+    pub const USUAL: usize = 512;
 
     /// The first has that number.
     pub fn new(watch: Watch, first: u64) -> Self {
@@ -203,7 +205,7 @@ impl Incidents {
         if !self.open.contains_key(&key) {
             self.make_room(event.at, news);
             let peer = event.peer.filter(|_| key.is_some());
-            self.open.insert(key, Incident::new(self.next, peer, event.at));
+            self.open.insert(key, Incident::new(self.next, peer, event.at, self.open.len() >= Self::USUAL));
             self.next = self.next.saturating_add(1);
         }
         let number = self.add(key, event);
@@ -434,7 +436,8 @@ impl Incidents {
                 None => return,
             },
             None if self.open.len() < Self::MOST => {
-                self.open.insert(key, Incident::new(number, event.peer, event.at));
+                self.open
+                    .insert(key, Incident::new(number, event.peer, event.at, self.open.len() >= Self::USUAL));
                 self.next = self.next.max(number.saturating_add(1));
                 key
             }

@@ -29,8 +29,8 @@ impl Default for Ports {
 }
 
 impl Ports {
-    /// Adds one.
-    pub fn add(&mut self, port: u16) {
+    /// Adds one. `lean`: not if there are many already, so that the set stays small.
+    pub fn add(&mut self, port: u16, lean: bool) {
         match self {
             Self::Few(ports) => {
                 let Err(place) = ports.binary_search(&port) else { return };
@@ -38,9 +38,12 @@ impl Ports {
                     ports.insert(place, port);
                     return;
                 }
+                if lean {
+                    return;
+                }
                 let mut many = Self::Many { bits: vec![0; BYTES].into(), count: 0 };
-                ports.iter().for_each(|port| many.add(*port));
-                many.add(port);
+                ports.iter().for_each(|port| many.add(*port, false));
+                many.add(port, false);
                 *self = many;
             }
             Self::Many { bits, count } => {
@@ -84,7 +87,7 @@ impl<'de> Deserialize<'de> for Ports {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let mut ports = Self::default();
         match Written::deserialize(deserializer)? {
-            Written::Few(few) => few.into_iter().for_each(|port| ports.add(port)),
+            Written::Few(few) => few.into_iter().for_each(|port| ports.add(port, false)),
             Written::Many(text) => {
                 let mut bits = BASE64_STANDARD_NO_PAD.decode(text).map_err(serde::de::Error::custom)?;
                 bits.resize(BYTES, 0);
@@ -104,8 +107,8 @@ mod tests {
     fn every_port_is_counted_once_and_survives_being_written() {
         let mut ports = Ports::default();
         for port in (0..=u16::MAX).rev().step_by(7) {
-            ports.add(port);
-            ports.add(port);
+            ports.add(port, false);
+            ports.add(port, false);
         }
         assert_eq!(ports.count(), 65_536 / 7 + 1);
         let text = serde_json::to_string(&ports).unwrap();

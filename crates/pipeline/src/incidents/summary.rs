@@ -14,37 +14,39 @@ const NAME: usize = 24;
 
 /// One part of the sentence.
 struct Clause {
+    /// Left out if the part before it has the same.
+    verb: &'static str,
     text: String,
     /// Must not be left out.
     grave: bool,
 }
 
-/// The sentence, without full stop: at most [`LONGEST`] characters, escaped whatever a peer sent.
+/// The sentence, without full stop: at most 300 characters, escaped whatever a peer sent.
 pub fn summary(incident: &Incident) -> String {
     let mut clauses = Vec::new();
     let ports = incident.ports.count().max(incident.scanned);
     let scan = incident.acts.iter().any(|act| act.class == Class::Scan);
     if scan || ports >= SCAN {
         let done = if scan || ports > 20 { "scanned" } else { "touched" };
-        let text =
-            if ports > 1 { format!("{done} {ports} ports") } else { "looked over the network".to_owned() };
-        clauses.push(Clause { text, grave: false });
+        let (verb, text) = match ports {
+            0 | 1 => ("looked", "over the network".to_owned()),
+            ports => (done, format!("{ports} ports")),
+        };
+        clauses.push(Clause { verb, text, grave: false });
     }
     let probed = names(incident, Class::Probe);
     if !probed.is_empty() {
-        clauses.push(Clause { text: format!("probed {}", listed(&probed, 6)), grave: false });
+        clauses.push(Clause { verb: "probed", text: listed(&probed, 6), grave: false });
     }
     for act in &incident.acts {
         clauses.extend(clause(act));
     }
     if clauses.is_empty() {
         let reached = names(incident, Class::Connection);
-        let text = if reached.is_empty() {
-            "was seen".to_owned()
-        } else {
-            format!("connected to {}", listed(&reached, 6))
-        };
-        clauses.push(Clause { text, grave: false });
+        clauses.push(match reached.is_empty() {
+            true => Clause { verb: "was", text: "seen".to_owned(), grave: false },
+            false => Clause { verb: "connected to", text: listed(&reached, 6), grave: false },
+        });
     }
     let subject = subject(incident);
     let mut cut = false;
@@ -69,13 +71,19 @@ pub fn summary(incident: &Incident) -> String {
 fn joined(subject: &str, clauses: &[Clause], cut: bool) -> String {
     let mut sentence = subject.to_owned();
     let last = clauses.len().saturating_sub(1);
+    let mut verb = "";
     for (place, clause) in clauses.iter().enumerate() {
+        let same = std::mem::replace(&mut verb, clause.verb) == clause.verb;
         sentence.push_str(match place {
             0 => " ",
-            1 => ", then ",
+            1 if !same => ", then ",
             _ if place == last && !cut => " and ",
             _ => ", ",
         });
+        if !same {
+            sentence.push_str(clause.verb);
+            sentence.push(' ');
+        }
         sentence.push_str(&clause.text);
     }
     if cut {
@@ -96,28 +104,24 @@ fn subject(incident: &Incident) -> String {
 /// What was done to a service, unless it is told together with others.
 fn clause(act: &Act) -> Option<Clause> {
     let name = name(&act.service);
-    let times = |count: u64| if count == 1 { "once".to_owned() } else { format!("{count} times") };
-    let text = match act.class {
+    let count = act.count;
+    let several = |one: &str, more: &str| if count == 1 { one.to_owned() } else { format!("{count} {more}") };
+    let (verb, text) = match act.class {
         Class::Login if act.honeycred => {
-            format!("used a honey-credential of {name}{}", users(act, ": "))
+            ("used", format!("a honey-credential of {name}{}", users(act, ": ")))
         }
         Class::Login => {
-            let what = if act.count == 1 { "password" } else { "passwords" };
-            format!("tried {} {name} {what}{}", act.count, users(act, " as "))
+            let what = if count == 1 { "password" } else { "passwords" };
+            ("tried", format!("{count} {name} {what}{}", users(act, " as ")))
         }
-        Class::Command => format!(
-            "gave {name} {}",
-            if act.count == 1 { "a command".into() } else { format!("{} commands", act.count) }
-        ),
-        Class::Access => format!("read from {name} {}", times(act.count)),
-        Class::Exploit => format!("attacked {name} ({})", act.about),
-        Class::Bait => format!("took bait of {name} ({})", act.about),
+        Class::Command => ("gave", format!("{name} {}", several("a command", "commands"))),
+        Class::Access => ("read", format!("from {name} {}", several("once", "times"))),
+        Class::Exploit => ("attacked", format!("{name} ({})", act.about)),
+        Class::Bait => ("took", format!("bait of {name} ({})", act.about)),
         Class::Connection | Class::Probe | Class::Scan | Class::Operational | Class::Incident => return None,
     };
-    Some(Clause {
-        text,
-        grave: act.honeycred || act.severity == Severity::Critical || act.class == Class::Bait,
-    })
+    let grave = act.honeycred || act.severity == Severity::Critical || act.class == Class::Bait;
+    Some(Clause { verb, text, grave })
 }
 
 fn users(act: &Act, before: &str) -> String {

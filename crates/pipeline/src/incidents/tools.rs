@@ -53,6 +53,14 @@ const WORDS: [(&str, &str); 34] = [
     ("python-requests", "Python requests"),
     ("go-http-client", "Go's HTTP client"),
 ];
+/// HASSH of the clients that say nothing, or something else, of themselves: as recorded from the programs of Debian 12.
+const HASSHES: [(&str, &str); 5] = [
+    ("be31134219a24899a8a0c29c7797ba94", "libssh (as hydra)"),
+    ("b4b8ae3d7241d2c1dc54b4df7e8c19d1", "libssh2 (as medusa and nmap's scripts)"),
+    ("55a77ae9728654f1d4240a29287dc296", "ncrack"),
+    ("a20aced7c9824fd804f59e68dd801ad3", "nmap"),
+    ("e788c657d1a22971d5026526ffd2e918", "nmap"),
+];
 /// See [`SPEECH`].
 const SPOKEN: usize = 11;
 
@@ -63,6 +71,11 @@ pub(super) type Looked = [u64; 4];
 pub(super) fn each(event: &Event, looked: &mut Looked, mut found: impl FnMut(&str)) {
     if let Some(Value::Text(tool)) = event.fields.get("tool") {
         found(&super::short(&tool.to_string(), 32));
+    }
+    if let Some(Value::Text(hassh)) = event.fields.get("hassh")
+        && let Some((_, tool)) = HASSHES.iter().find(|(known, _)| hassh.raw() == known.as_bytes())
+    {
+        found(tool);
     }
     for (names, words) in [(&NAMES[..], &WORDS[..]), (&SPEECH[..], WORDS.get(..SPOKEN).unwrap_or_default())] {
         for name in names {

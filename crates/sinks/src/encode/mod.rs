@@ -25,6 +25,7 @@ pub use native::native;
 pub use ocsf::ocsf;
 pub use pattern::Pattern;
 pub use story::story;
+pub(crate) use text::tells_a_story;
 pub use text::{sentence, shown, text};
 
 /// A fact that is text, as it may be shown.

@@ -23,7 +23,7 @@ pub(super) fn text_in(event: &Event, colour: bool, zone: &TimeZone) -> String {
     let severity = event.severity.name().to_uppercase();
     let mut line = paint(dim, &time::zoned(event.at, zone).strftime("%H:%M:%S"));
     let _ = write!(line, " {}", paint(colour_of(event.severity), &format_args!("{severity:<8}")));
-    if event.kind.class == Class::Incident {
+    if tells_a_story(event) {
         let number = format!("incident {}", event.incident.unwrap_or_default());
         let _ = write!(line, " {}", paint(Style::new().bold(), &number));
         let (summary, reason) = (told(event, "summary"), told(event, "reason"));
@@ -62,7 +62,7 @@ pub(super) fn text_in(event: &Event, colour: bool, zone: &TimeZone) -> String {
 /// One sentence, without full stop and at most a few hundred characters long: "SSH login from 192.0.2.7 on
 /// port 2222: root / hunter2". Fit for the subject of a mail: whatever a peer sent is escaped and cut.
 pub fn sentence(event: &Event) -> String {
-    if event.kind.class == Class::Incident {
+    if tells_a_story(event) {
         return format!("{}: {}", event.kind.about, told(event, "summary"));
     }
     let mut sentence = event.kind.about.to_owned();
@@ -82,6 +82,11 @@ pub fn sentence(event: &Event) -> String {
         sentence.push_str(" (a honey-credential)");
     }
     sentence
+}
+
+/// Whether it is news of an incident, and not a number of what was left out.
+pub(crate) fn tells_a_story(event: &Event) -> bool {
+    event.kind.class == Class::Incident && event.fields.contains_key("summary")
 }
 
 /// A text among the facts of an incident.

@@ -136,7 +136,7 @@ fn short(text: &str, most: usize) -> String {
 
 /// The event for a person.
 pub(super) fn text(node: &str, event: &Event) -> String {
-    if event.kind.class == Class::Incident {
+    if encode::tells_a_story(event) {
         let (story, meaning) = (encode::story(event), meaning(event));
         return format!("{story}\n{meaning}\n\nSeen by canary {node}. Event {}\n", event.id);
     }

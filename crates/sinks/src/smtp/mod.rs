@@ -1,5 +1,5 @@
-//! Alerts by mail, one for each event: a subject and a text that a person can read, the event as JSON beside
-//! it. Speaks SMTP itself (see `talk.rs`), since a refusal must be explained by the step at which it came;
+//! Alerts by mail, a few for each incident or one for each event: a subject and a text that a person can read,
+//! the event as JSON beside it. Speaks SMTP itself (see `talk.rs`), since a refusal must be explained by the step at which it came;
 //! keeps the connection while there is more to send.
 //!
 //! A mail is tried for each recipient until that recipient's server has taken or refused it, and is never
