@@ -1,11 +1,14 @@
 //! Where alerts go. One folder for each sink; the loop around them is in [`runner`], once. To add a sink: add
-//! the folder, its `mod` line and its [`ALL`] line.
+//! the folder, its `mod` line and its [`ALL`] line. A service that is told over HTTP needs no code: add its file to
+//! `channel/presets` and its line here.
 
+mod channel;
 mod concealed;
 pub mod delivery;
 mod desk;
 pub mod encode;
 pub mod file;
+mod http;
 pub mod runner;
 pub mod sink;
 pub mod smtp;
@@ -14,15 +17,26 @@ pub mod syslog;
 mod trust;
 pub mod webhook;
 
+pub use channel::registry;
 pub use delivery::Delivery;
 pub use sink::{AnySink, Entry, Failure, Sender, Signals, Sink};
 
-/// Every sink.
+/// The row of a preset.
+macro_rules! preset {
+    ($name:literal) => {
+        Entry::preset($name, include_str!(concat!("channel/presets/", $name, ".toml")))
+    };
+}
+
+/// Every sink; [`registry`] adds the operator's own.
 #[rustfmt::skip]
 pub static ALL: &[Entry] = &[
+    preset!("discord"),
     Entry::of::<file::File>(),
+    preset!("slack"),
     Entry::of::<smtp::Smtp>(),
     Entry::of::<stdout::Stdout>(),
     Entry::of::<syslog::Syslog>(),
+    preset!("telegram"),
     Entry::of::<webhook::Webhook>(),
 ];

@@ -12,9 +12,15 @@ mod time;
 mod tests;
 
 pub use compatible::{compatible, members};
-pub use json::dumps;
+pub use json::{dumps, repr};
 pub use layout::Layout;
 pub(crate) use layout::pattern;
 pub use native::native;
 pub use pattern::Pattern;
+pub(crate) use text::{offered, shown};
 pub use text::{sentence, text};
+
+/// A point in time as RFC 3339 writes it, in the zone of this machine.
+pub(crate) fn rfc3339(at: std::time::SystemTime) -> String {
+    time::rfc3339(&time::zoned(at, &jiff::tz::TimeZone::system()))
+}

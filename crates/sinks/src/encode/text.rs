@@ -85,7 +85,7 @@ fn colour_of(severity: Severity) -> Style {
 }
 
 /// `root / hunter2`, with the domain as Windows writes it.
-fn offered(login: &Login) -> String {
+pub(crate) fn offered(login: &Login) -> String {
     let name = |text: &Untrusted| cut(text.to_string(), LONGEST_NAME);
     let username = login.username.as_ref().map_or_else(|| "(no name)".into(), name);
     let domain = login.domain.as_ref().map_or_else(String::new, |domain| format!("{}\\", name(domain)));
@@ -102,7 +102,8 @@ fn offered(login: &Login) -> String {
     format!("{domain}{username} / {secret}")
 }
 
-fn shown(value: &Value, longest: usize) -> String {
+/// A value in words: at most that many characters, everything escaped.
+pub(crate) fn shown(value: &Value, longest: usize) -> String {
     let mut out = String::new();
     let mut rest = vec![value];
     while let Some(value) = rest.pop() {
