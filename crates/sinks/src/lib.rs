@@ -32,11 +32,22 @@ macro_rules! preset {
 #[rustfmt::skip]
 pub static ALL: &[Entry] = &[
     preset!("discord"),
+    preset!("elasticsearch"),
     Entry::of::<file::File>(),
+    preset!("googlechat"),
+    preset!("graylog"),
+    preset!("loki"),
+    preset!("mattermost"),
+    preset!("ntfy"),
+    preset!("opsgenie"),
+    preset!("pagerduty"),
+    preset!("pushover"),
     preset!("slack"),
     Entry::of::<smtp::Smtp>(),
+    preset!("splunk"),
     Entry::of::<stdout::Stdout>(),
     Entry::of::<syslog::Syslog>(),
+    preset!("teams"),
     preset!("telegram"),
     Entry::of::<webhook::Webhook>(),
 ];

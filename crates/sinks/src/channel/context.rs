@@ -11,6 +11,7 @@ use std::{
 
 use haldane_core::{Event, Fields, Honeycred, Secret, Severity, Transport, Value};
 use serde_json::{Value as Json, json};
+use sha2::{Digest, Sha256};
 
 use super::markup::cut;
 use crate::encode::{native, offered, rfc3339, sentence, shown};
@@ -42,6 +43,7 @@ pub(super) fn context(event: &Event, node: &str) -> Json {
     let facts = told.facts(event, node);
     json!({
         "node": node,
+        "node_uuid": likeness(node),
         "id": event.id.to_string(),
         "time": rfc3339(event.at),
         "epoch": since.as_secs_f64(),
@@ -81,6 +83,15 @@ pub(super) fn context(event: &Event, node: &str) -> Json {
         "event": whole,
         "event_text": text,
     })
+}
+
+/// An identifier that is always the same for a name, where a service wants one in the form of a UUID.
+fn likeness(name: &str) -> String {
+    let mut bytes = [0; 16];
+    for (to, from) in bytes.iter_mut().zip(Sha256::digest(name)) {
+        *to = from;
+    }
+    uuid::Builder::from_custom_bytes(bytes).into_uuid().to_string()
 }
 
 /// Ascending, from 0.

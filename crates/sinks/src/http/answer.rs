@@ -114,9 +114,7 @@ pub(crate) fn failure(error: &ureq::Error, who: &str, patience: Duration, author
     Failure::later(match error {
         ureq::Error::Timeout(ureq::Timeout::Resolve) => format!("no answer from DNS about {who} in time"),
         ureq::Error::Timeout(_) => format!("no answer from {who} within {seconds:.0} s"),
-        ureq::Error::HostNotFound => {
-            format!("the name in {who} was not found: check `url` and this machine's DNS")
-        }
+        ureq::Error::HostNotFound => not_found(who),
         ureq::Error::ConnectionFailed => {
             format!("no connection to {who}: check `url` and the firewalls between")
         }
@@ -124,6 +122,8 @@ pub(crate) fn failure(error: &ureq::Error, who: &str, patience: Duration, author
             let reason: String = Untrusted::new(reason.trim()).to_string().chars().take(EXCERPT).collect();
             format!("the proxy made no connection to {who}: {reason}")
         }
+        // The only name that the standard library has for it.
+        ureq::Error::Io(error) if error.to_string().contains("lookup address") => not_found(who),
         ureq::Error::Io(error) => match error.kind() {
             ErrorKind::ConnectionRefused => format!("{who} refused the connection: is the receiver running?"),
             ErrorKind::UnexpectedEof | ErrorKind::ConnectionReset | ErrorKind::BrokenPipe => {
@@ -134,6 +134,10 @@ pub(crate) fn failure(error: &ureq::Error, who: &str, patience: Duration, author
         ureq::Error::BadUri(_) | ureq::Error::Http(_) => format!("{who} cannot be asked: check `url`"),
         other => format!("{who} gave no proper answer ({other})"),
     })
+}
+
+fn not_found(who: &str) -> String {
+    format!("the name in {who} was not found: check `url` and this machine's DNS")
 }
 
 #[cfg(test)]
