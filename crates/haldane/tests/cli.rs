@@ -142,8 +142,8 @@ fn import_prints_a_file_that_check_likes_with_variables_as_they_were() {
     let folder = Folder::new("import");
     let peer = "{\"device.node_id\": \"$HOME\", \"ftp.enabled\": true,\n\"logger\": {\"class\": \
         \"PyLogger\", \"kwargs\": {\"handlers\": {\"out\": {\"class\": \"logging.StreamHandler\", \"stream\": \
-        \"ext://sys.stdout\"}, \"chat\": {\"class\": \"opencanary.logger.SlackHandler\", \"webhook_url\": \
-        \"https://chat.example.com/x\"}}}}}";
+        \"ext://sys.stdout\"}, \"feed\": {\"class\": \"opencanary.logger.HpfeedsHandler\", \"host\": \
+        \"feed.example.com\"}}}}}";
     let text = good(folder.haldane(&["import", &folder.file("opencanary.conf", peer)]));
     assert!(text.contains("node_id = \"$HOME\""), "{text}");
     assert!(text.contains("# ") && text.contains("is not available in this version yet"), "{text}");

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use haldane_core::Untrusted;
+use haldane_core::{Untrusted, section::nearest};
 use minijinja::{
     AutoEscape, Environment, Error, ErrorKind, Output, State, UndefinedBehavior, Value, syntax::SyntaxConfig,
     value::Serde,
@@ -14,7 +14,7 @@ use minijinja::{
 use serde::de::IgnoredAny;
 
 use super::{
-    file::{Content, File, Markup, Part},
+    file::{Content, File, Key, Markup, Part},
     markup,
 };
 use crate::http::url::quoted;
@@ -85,6 +85,34 @@ impl Engine {
             compiled.map_err(|error| format!("{error} (in `{expression}`)"))?;
         }
         Ok(engine)
+    }
+
+    /// A name that stands in a template and in nothing that templates know, in words.
+    pub(super) fn unknown(&self, context: &BTreeMap<String, Value>, keys: &[Key]) -> Option<String> {
+        let keys = || keys.iter().map(|key| format!("key.{}", key.name));
+        let mut known: Vec<String> = context.keys().filter(|name| *name != "key").cloned().collect();
+        known.extend(self.parts.iter().map(|part| part.name.clone()).chain(keys()));
+        known.extend(self.templates.globals().map(|(name, _)| name.to_owned()));
+        for (name, template) in self.templates.templates() {
+            if name.starts_with("confirm.") {
+                known.push("answer".to_owned());
+            }
+            for used in template.undeclared_variables(true) {
+                let stem = match used.strip_prefix("key.") {
+                    Some(key) => format!("key.{}", key.split('.').next().unwrap_or_default()),
+                    None => used.split('.').next().unwrap_or_default().to_owned(),
+                };
+                if stem != "key" && !known.contains(&stem) {
+                    let near = nearest(&stem, known.iter().map(String::as_str));
+                    let near = near.map(|near| format!(", perhaps `{near}`")).unwrap_or_default();
+                    return Some(format!(
+                        "nothing is called `{stem}`{near} (in the template `{}`)",
+                        bare(name)
+                    ));
+                }
+            }
+        }
+        None
     }
 
     /// Makes a request about events; `context`: what all templates know, the first event's names among it.
@@ -184,6 +212,11 @@ fn place(name: &str) -> &str {
     name.rsplit_once('.').map_or("text", |(_, place)| place)
 }
 
+/// The name of a template without its place.
+fn bare(name: &str) -> &str {
+    name.rsplit_once('.').map_or(name, |(name, _)| name)
+}
+
 /// Writes a value into a template, as its place demands.
 fn write(out: &mut Output<'_>, state: &mut State<'_, '_>, value: &Value) -> Result<(), Error> {
     let AutoEscape::Custom(place) = state.auto_escape() else {
@@ -253,7 +286,7 @@ fn json(text: &str) -> Result<String, String> {
 }
 
 fn explained(name: &str, error: &Error) -> String {
-    let name = name.rsplit_once('.').map_or(name, |(name, _)| name);
+    let name = bare(name);
     let line = error.line().map(|line| format!(", line {line} of it")).unwrap_or_default();
     let detail = error.detail().map(|detail| format!(": {detail}")).unwrap_or_default();
     format!("{}{detail} (in the template `{name}`{line})", error.kind())

@@ -128,7 +128,11 @@ impl Ready {
         let engine = Engine::new(file)?;
         let ready = Self { engine, keys: Value::from(keys), method, headers };
         for event in folder::samples() {
-            ready.call(&ready.context(&[&event], node), file.content)?;
+            let context = ready.context(&[&event], node);
+            if let Some(unknown) = ready.engine.unknown(&context, &file.key) {
+                return Err(unknown);
+            }
+            ready.call(&context, file.content)?;
         }
         Ok(ready)
     }

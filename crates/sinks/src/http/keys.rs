@@ -45,8 +45,12 @@ fn unescaped(text: &str) -> String {
 pub(crate) fn basic(username: &str, password: &str) -> Option<HeaderValue> {
     let both = format!("{username}:{password}");
     let latin: Option<Vec<u8>> = both.chars().map(|c| u8::try_from(u32::from(c)).ok()).collect();
-    let proof = BASE64_STANDARD.encode(latin.unwrap_or_else(|| both.into_bytes()));
-    let mut value = HeaderValue::try_from(format!("Basic {proof}")).ok()?;
+    proof(&latin.unwrap_or_else(|| both.into_bytes()))
+}
+
+/// The same for user name, colon and password in any encoding.
+pub(crate) fn proof(both: &[u8]) -> Option<HeaderValue> {
+    let mut value = HeaderValue::try_from(format!("Basic {}", BASE64_STANDARD.encode(both))).ok()?;
     value.set_sensitive(true);
     Some(value)
 }

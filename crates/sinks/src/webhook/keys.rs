@@ -9,10 +9,10 @@ use haldane_core::{
 };
 use ureq::http::{HeaderMap, HeaderValue, Uri, header};
 
-use super::body::Template;
+use super::{body::Template, peer::Payload};
 use crate::{
     http::{
-        keys::{basic, own_headers, texts, without_userinfo},
+        keys::{basic, own_headers, proof, texts, without_userinfo},
         url,
     },
     trust::{Files, Trust},
@@ -63,7 +63,7 @@ fn set_basic(headers: &mut HeaderMap, username: &str, password: &str) {
 }
 
 /// `headers`, `cookies` and `auth`.
-pub(super) fn set_headers(section: &mut Section<'_>, headers: &mut HeaderMap) {
+pub(super) fn set_headers(section: &mut Section<'_>, headers: &mut HeaderMap, payload: Payload) {
     own_headers(section, headers);
     let cookies = texts(section, "cookies", "Cookies: a table.");
     let cookies: Vec<_> = cookies.into_iter().map(|(name, value)| format!("{name}={value}")).collect();
@@ -79,6 +79,13 @@ pub(super) fn set_headers(section: &mut Section<'_>, headers: &mut HeaderMap) {
     let auth = section.list("auth", &[], "User name and password of basic authentication: a list of two.");
     match auth.as_slice() {
         [] => {}
+        // Python's own library writes UTF-8.
+        [username, password] if payload == Payload::LogRecord => {
+            headers.extend(
+                proof(format!("{username}:{password}").as_bytes())
+                    .map(|value| (header::AUTHORIZATION, value)),
+            );
+        }
         [username, password] => set_basic(headers, username, password),
         _ => section.invalid("auth", "expected a list of user name and password"),
     }

@@ -54,12 +54,13 @@ impl Sink for Webhook {
         let patience = Delivery::patience::<Self>(section);
         let mut headers = HeaderMap::new();
         let url = keys::url(section, &mut headers);
+        let payload = Payload::configure(section);
         let method = section.text("method", "POST", "The method of the request.");
         let method = Method::from_bytes(method.trim().to_uppercase().as_bytes()).unwrap_or_else(|_| {
             section.invalid("method", "expected a method of HTTP, as in \"POST\"");
             Method::POST
         });
-        keys::set_headers(section, &mut headers);
+        keys::set_headers(section, &mut headers, payload);
         let json = headers.values().any(keys::is_json);
         let proxies = proxies(section);
         Self {
@@ -68,7 +69,7 @@ impl Sink for Webhook {
             headers,
             layout: Layout::configure(section, "native", &sender.node),
             data: keys::data(section),
-            payload: Payload::configure(section),
+            payload,
             json,
             sign: Sign::configure(section),
             success: keys::success(section),
