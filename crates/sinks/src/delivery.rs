@@ -7,7 +7,7 @@ use haldane_core::{
     section::{Raw, parse_duration},
 };
 
-use crate::Sink;
+use crate::{Hearing, Sink};
 
 /// How a sink is served, whatever it is.
 #[derive(Debug, Clone, PartialEq)]
@@ -20,6 +20,8 @@ pub struct Delivery {
     pub timeout: Duration,
     /// Most records in one delivery.
     pub batch: usize,
+    /// Which of the events that it wants it is told, when, and how much of them.
+    pub hearing: Hearing,
 }
 
 /// What these keys are unless a section says otherwise.
@@ -31,12 +33,14 @@ pub(crate) struct Defaults {
     pub(crate) timeout: Duration,
     /// See [`Sink::BATCH`].
     pub(crate) batch: usize,
+    /// See [`Sink::MASK`].
+    pub(crate) mask: bool,
 }
 
 impl Defaults {
     /// Those of `S`.
     fn of<S: Sink>() -> Self {
-        Self { wants: S::WANTS, timeout: S::TIMEOUT, batch: S::BATCH }
+        Self { wants: S::WANTS, timeout: S::TIMEOUT, batch: S::BATCH, mask: S::MASK }
     }
 }
 
@@ -64,7 +68,8 @@ impl Delivery {
         let timeout =
             section.duration("timeout", defaults.timeout, "The longest that one delivery may take.");
         let wants = Wants { severity: severity.unwrap_or(defaults.wants.severity), operational };
-        Self { name: name.to_owned(), wants, timeout, batch: defaults.batch }
+        let hearing = Hearing::configure(section, defaults.mask);
+        Self { name: name.to_owned(), wants, timeout, batch: defaults.batch, hearing }
     }
 
     /// How long a sink should wait by its own clock: a little less than `timeout`, so that its own words for

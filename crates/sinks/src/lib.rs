@@ -8,6 +8,7 @@ pub mod delivery;
 mod desk;
 pub mod encode;
 pub mod file;
+pub mod hearing;
 mod http;
 pub mod runner;
 pub mod sink;
@@ -19,6 +20,7 @@ pub mod webhook;
 
 pub use channel::registry;
 pub use delivery::Delivery;
+pub use hearing::{Hearing, KINDS};
 pub use sink::{AnySink, Entry, Failure, Sender, Signals, Sink};
 
 /// The row of a preset.

@@ -83,7 +83,8 @@ pub(crate) fn build(
         Err(mistake) => (File::nothing(), Some(mistake)),
     };
     let wants = Wants { severity: file.min_severity, operational: false };
-    let delivery = Delivery::read(name, section, Defaults { wants, timeout: TIMEOUT, batch: file.batch });
+    let delivery =
+        Delivery::read(name, section, Defaults { wants, timeout: TIMEOUT, batch: file.batch, mask: true });
     let patience = Delivery::patience_of(section, TIMEOUT);
     let keys = keys::read(section, &file.key);
     let mut headers = HeaderMap::new();
