@@ -605,6 +605,22 @@ fn handlers_over_http_send_what_they_send_in_the_peer() {
 }
 
 #[test]
+fn the_preset_in_the_readme_works() {
+    let readme = include_str!("../../../README.md");
+    let start = readme.find("# rocket.toml").unwrap();
+    let preset = readme[start..].split("\n```").next().unwrap();
+    let folder = tempfolder("presets-readme");
+    fs::write(folder.join("rocket.toml"), preset).unwrap();
+    let text = format!(
+        "presets = {:?}\n[sink.x]\ntype = \"rocket\"\nurl = \"http://x\"\n",
+        folder.to_str().unwrap()
+    );
+    let config = Config::parse("h.toml", &text, &machine(&[])).unwrap_or_else(|e| panic!("{e}"));
+    assert_eq!((config.sinks.len(), config.warnings), (1, vec![]));
+    let _ = fs::remove_dir_all(folder);
+}
+
+#[test]
 fn presets_of_the_operators_folder_are_sinks_of_their_own_type() {
     let folder = tempfolder("presets");
     let preset = "about = \"Ours.\"\nurl = \"{{ key.url }}/x\"\nbody = '{\"text\": {{ summary }}}'\n[[key]]\nname = \"url\"\n\

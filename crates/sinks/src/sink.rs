@@ -216,10 +216,12 @@ impl Entry {
 
     /// What a preset is for, in a line for people; empty for other sinks, whose names say it.
     pub fn about(&self) -> String {
-        match &self.source {
-            Source::Code(_) => String::new(),
-            Source::Preset(text) => channel::about(text),
-        }
+        channel::about(self.text()).map(|(about, _)| about).unwrap_or_default()
+    }
+
+    /// Whether users of a preset want a few messages for an incident rather than one for each event.
+    pub fn is_for_incidents(&self) -> bool {
+        channel::about(self.text()).is_some_and(|(_, incidents)| incidents)
     }
 
     /// The text of the preset, if it is one: what else a sink is but its section.

@@ -14,7 +14,7 @@ use serde_json::{Value as Json, json};
 use sha2::{Digest, Sha256};
 
 use super::markup::cut;
-use crate::encode::{native, offered, rfc3339, sentence, shown};
+use crate::encode::{Layout, native, offered, rfc3339, sentence, shown};
 
 /// Most facts, and most bytes of all their values together: what a message for people has room for.
 const FACTS: usize = 25;
@@ -24,12 +24,16 @@ const LONGEST: usize = 200;
 /// Most credentials of an incident that are shown.
 const CREDENTIALS: usize = 10;
 
-/// The names and what they stand for.
-pub(super) fn context(event: &Event, node: &str) -> Json {
+/// The names and what they stand for. `format`: how `event` and `event_text` are written.
+pub(super) fn context(event: &Event, node: &str, format: &Layout) -> Json {
     let told = Told::of(event);
-    let text = native(event, node);
-    // Nested deeper than a reader of JSON goes along with: the text says all of it.
-    let whole: Json = serde_json::from_str(&text).unwrap_or_else(|_| json!({ "message": text.as_str() }));
+    let own: Json = serde_json::from_str(&native(event, node)).unwrap_or_default();
+    let text = format.line(event);
+    let whole: Json = match text.starts_with('{') {
+        // Nested deeper than a reader of JSON goes along with: the text says all of it.
+        true => serde_json::from_str(&text).unwrap_or_else(|_| json!({ "message": text.as_str() })),
+        false => Json::String(text.clone()),
+    };
     let since = event.at.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
     let (red, green, blue) = colour(event.severity);
     let login = event.login.as_ref();
@@ -39,7 +43,7 @@ pub(super) fn context(event: &Event, node: &str) -> Json {
     };
     let (source, source_port) = end(event.peer.map(|peer| peer.remote));
     let (target, target_port) = end(event.peer.map(|peer| peer.local));
-    let fields = whole.get("fields").cloned().unwrap_or_else(|| json!({}));
+    let fields = own.get("fields").cloned().unwrap_or_else(|| json!({}));
     let facts = told.facts(event, node);
     json!({
         "node": node,

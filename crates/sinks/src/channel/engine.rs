@@ -21,7 +21,7 @@ use crate::http::url::quoted;
 
 /// How much a template may compute, in minijinja's unit (about an instruction, or 64 bytes): enough for the largest
 /// batch, and an end to loops within loops.
-const FUEL: u64 = 20_000_000;
+const FUEL: u64 = 2_000_000;
 
 /// The templates of a preset.
 pub(super) struct Engine {

@@ -21,11 +21,12 @@ use ureq::http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header};
 pub use self::folder::registry;
 use self::{
     engine::Engine,
-    file::{Content, File},
+    file::{Content, File, Notify},
 };
 use crate::{
     Delivery, Failure, Sender,
     delivery::Defaults,
+    encode::Layout,
     http::{
         Answer, Call, Client,
         answer::{Fault, fault, wish},
@@ -58,6 +59,8 @@ pub(crate) struct Channel {
 
 struct Ready {
     engine: Engine,
+    /// How events are written where they are sent whole; the key `format`, if the preset has it.
+    format: Layout,
     keys: Value,
     method: Method,
     headers: HeaderMap,
@@ -111,9 +114,9 @@ pub(crate) fn build(
     (Box::new(channel), delivery)
 }
 
-/// What a preset is, in a line for people; empty if its text is none.
-pub(crate) fn about(text: &str) -> String {
-    File::read(text).map(|file| file.about).unwrap_or_default()
+/// What a preset is, in a line for people, and whether its users want to hear of incidents rather than of each event.
+pub(crate) fn about(text: &str) -> Option<(String, bool)> {
+    File::read(text).ok().map(|file| (file.about, file.notify == Notify::Incident))
 }
 
 impl Ready {
@@ -127,7 +130,9 @@ impl Ready {
         let method = Method::from_bytes(file.method.as_bytes());
         let method = method.map_err(|_| "expected a method of HTTP, as in \"POST\"".to_owned())?;
         let engine = Engine::new(file)?;
-        let ready = Self { engine, keys: Value::from(keys), method, headers };
+        let word = keys.get("format").and_then(Value::as_str).unwrap_or("native");
+        let format = Layout::of(word, false, node);
+        let ready = Self { engine, format, keys: Value::from(keys), method, headers };
         for event in folder::samples() {
             let context = ready.context(&[&event], node);
             if let Some(unknown) = ready.engine.unknown(&context, &file.key) {
@@ -140,7 +145,7 @@ impl Ready {
 
     /// What templates know: the names of the first event, `events` for all of them, `key` for the operator's keys.
     fn context(&self, events: &[&Event], node: &str) -> BTreeMap<String, Value> {
-        let all: Vec<_> = events.iter().map(|event| context::context(event, node)).collect();
+        let all: Vec<_> = events.iter().map(|event| context::context(event, node, &self.format)).collect();
         let mut names = BTreeMap::new();
         if let Some(serde_json::Value::Object(first)) = all.first() {
             names.extend(first.iter().map(|(name, value)| (name.clone(), Value::from(Serde(value)))));

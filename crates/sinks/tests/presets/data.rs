@@ -76,7 +76,7 @@ async fn elasticsearch_gets_two_lines_for_each_event_under_its_id() {
     let receiver = Receiver::new(|_, _| taken("elasticsearch"));
     let mut keys = keys("elasticsearch", &receiver.url());
     keys["api_key"] = json!("s3cr3t==");
-    sink("elasticsearch", keys).once(&three()).await.unwrap();
+    sink("elasticsearch", keys.clone()).once(&three()).await.unwrap();
     let request = receiver.request(0);
     assert!(request.line.starts_with("POST /haldane/_bulk?filter_path="), "{}", request.line);
     assert_eq!(request.header("content-type"), Some("application/x-ndjson"));
@@ -85,7 +85,31 @@ async fn elasticsearch_gets_two_lines_for_each_event_under_its_id() {
     assert_eq!(lines.len(), 6);
     assert_eq!(lines[0], json!({ "create": { "_id": "01935aad-0000-7000-8000-000000000001" } }));
     assert!(lines[1]["@timestamp"].as_str().unwrap().starts_with("2026-11-"));
-    assert_eq!(lines[1]["haldane"]["credential"]["username"], hostile());
+    assert_eq!(lines[1]["event"]["category"][0], "authentication");
+    assert!(lines[1]["haldane"]["credential"]["username"] == hostile());
+    keys["format"] = json!("native");
+    sink("elasticsearch", keys).once(&three()).await.unwrap();
+    let lines = self::lines(&receiver.request(1));
+    assert_eq!(lines.len(), 6);
+    assert!(lines[1]["@timestamp"].as_str().unwrap().starts_with("2026-11-"));
+    assert!(lines[1]["haldane"]["credential"]["username"] == hostile());
+}
+
+#[tokio::test]
+async fn an_event_is_written_in_the_format_that_is_asked_for() {
+    let receiver = Receiver::new(|_, _| taken("splunk"));
+    for format in ["compatible", "ocsf", "cef", "text"] {
+        let mut keys = keys("splunk", &receiver.url());
+        keys["format"] = json!(format);
+        sink("splunk", keys).once(&three()).await.unwrap();
+    }
+    let event = |number| lines(&receiver.request(number))[0]["event"].clone();
+    assert!(event(0)["logdata"]["USERNAME"] == hostile());
+    assert!(event(1)["class_uid"].is_number(), "{}", event(1));
+    assert!(event(2).as_str().unwrap().starts_with("CEF:0|"), "{}", event(2));
+    assert!(event(3).as_str().unwrap().contains("FTP login"), "{}", event(3));
+    let (_, _, problems) = configured("splunk", json!({ "url": "http://x", "token": "x", "format": "xml" }));
+    assert!(problems[0].to_string().contains("expected one of \"native\""), "{problems:?}");
 }
 
 #[tokio::test]

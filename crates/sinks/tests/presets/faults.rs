@@ -30,7 +30,7 @@ async fn a_service_that_is_not_there_is_tried_again_and_named() {
     assert!(why.contains("refused the connection"), "{why}");
     let (why, _) = later(send("http://telegram.invalid").await);
     assert!(why.contains("http://telegram.invalid") && why.contains("not found"), "{why}");
-    let closes = receivers::serve(|stream| drop(stream));
+    let closes = receivers::serve(drop);
     let (why, _) = later(send(&format!("http://127.0.0.1:{closes}")).await);
     assert!(why.contains("closed the connection"), "{why}");
 }
@@ -92,6 +92,13 @@ async fn a_certificate_is_checked_and_what_to_do_about_it_is_said_with_the_sinks
     });
     let (why, _) = later(send(&format!("https://127.0.0.1:{plain}")).await);
     assert!(why.contains("does not speak TLS"), "{why}");
+}
+
+#[tokio::test]
+async fn a_page_of_somebody_between_is_no_success() {
+    let receiver = Receiver::new(|_, _| ("200 OK".into(), "<html>Please log in to this network</html>"));
+    let (why, _) = later(send(&receiver.url()).await);
+    assert!(why.contains("Please log in"), "{why}");
 }
 
 #[tokio::test]

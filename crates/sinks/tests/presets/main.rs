@@ -219,3 +219,14 @@ async fn a_key_that_must_be_given_is_asked_for_in_words_and_a_wrong_one_has_its_
     assert!(said[0].contains("@BotFather"), "{said:?}");
     assert!(said[1].contains("did you mean \"token\""), "{said:?}");
 }
+
+#[test]
+fn people_are_told_of_incidents_and_receivers_that_keep_data_of_every_event() {
+    for entry in ALL.iter().filter(|entry| entry.is_preset()) {
+        let (_, delivery, _) = configured(&entry.name, keys(&entry.name, "http://x"));
+        let data = DATA.contains(&&*entry.name);
+        assert_eq!(entry.is_for_incidents(), !data, "{}", entry.name);
+        assert_eq!(delivery.wants.severity, if data { Severity::Info } else { Severity::Medium });
+        assert!(entry.about().ends_with('.'), "{}", entry.name);
+    }
+}
