@@ -1,7 +1,7 @@
 //! What templates know of an event: the same names whether it is one event or the news of an incident. Every name
 //! is always there; what is not known is none, an empty text or an empty list.
 //!
-//! Texts are escaped as everywhere ([`Untrusted`]); only `event` and `fields` hold what a peer sent as it was, for
+//! Texts are escaped as everywhere (`haldane_core::Untrusted`); only `event` and `fields` hold what a peer sent as it was, for
 //! receivers that store data.
 
 use std::{

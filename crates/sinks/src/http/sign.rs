@@ -126,7 +126,7 @@ mod tests {
     fn signed(form: Form, name: &'static str, secret: &[u8], id: &str, at: u64, body: &[u8]) -> String {
         let sign = Sign { form, header: HeaderName::from_static(name), secret: secret.to_vec() };
         let mut headers = HeaderMap::new();
-        sign.add(&mut headers, id, UNIX_EPOCH + Duration::from_secs(at), body).unwrap();
+        sign.add(&mut headers, id, UNIX_EPOCH.checked_add(Duration::from_secs(at)).unwrap(), body).unwrap();
         headers[name].to_str().unwrap().to_owned()
     }
 
