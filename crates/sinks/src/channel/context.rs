@@ -264,3 +264,35 @@ fn of_event(event: &Event, pairs: &mut Vec<(String, String)>) {
         push(&shown(&Value::from(name.as_ref()), 40), shown(value, LONGEST));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use haldane_core::{Class, Kind, Sighting};
+
+    use super::*;
+
+    static KIND: Kind = Kind::new(39091, "test.kind", Class::Probe, Severity::Low, "Test");
+
+    #[test]
+    fn an_event_that_is_nested_deeper_than_json_is_read_is_told_as_text() {
+        let deep = (0..300).fold(Value::from("x"), |inner, _| Value::List(vec![inner]));
+        let event =
+            Event::operational(Sighting::of(&KIND).with("deep", deep), (uuid::Uuid::nil(), UNIX_EPOCH));
+        let context = context(&event, "n", &Layout::of("native", false, "n"));
+        assert!(context["event"]["message"].as_str().unwrap().contains("[[[[\"x\"]]]]"));
+        assert_eq!(context["facts"][2], json!({ "name": "deep", "value": "x" }));
+    }
+
+    #[test]
+    fn facts_have_a_bound_together() {
+        let many = (0..100).map(|number| (format!("f{number:03}").into(), Value::from("y".repeat(500))));
+        let mut event = Event::operational(Sighting::of(&KIND), (uuid::Uuid::nil(), UNIX_EPOCH));
+        event.fields = many.collect();
+        let context = context(&event, "n", &Layout::of("native", false, "n"));
+        let facts = context["facts"].as_array().unwrap();
+        assert!((5..=FACTS).contains(&facts.len()), "{}", facts.len());
+        let bytes: usize = facts.iter().map(|fact| fact["value"].as_str().unwrap().len()).sum();
+        assert!(bytes <= ALL_FACTS);
+        assert!(facts.iter().all(|fact| fact["value"].as_str().unwrap().encode_utf16().count() <= LONGEST));
+    }
+}

@@ -29,10 +29,10 @@ impl Markup {
     pub(super) fn neutral(self, text: &str) -> String {
         let shown = Untrusted::new(text).to_string();
         let mut out = String::with_capacity(shown.len());
-        let mut rest = shown.chars().peekable();
+        let mut rest = shown.chars();
         while let Some(c) = rest.next() {
             match (self, c) {
-                (_, ':') if rest.peek() == Some(&'/') => out.extend([':', BREAK]),
+                (_, ':') if rest.clone().take(2).eq(['/', '/']) => out.extend([':', BREAK]),
                 (Self::Text, c) => out.push(c),
                 (_, '@') => out.extend(['@', BREAK]),
                 (Self::Html | Self::Slack, '&') => out.push_str("&amp;"),
@@ -43,9 +43,7 @@ impl Markup {
                 (Self::Slack, '`') => out.push('\u{2cb}'),
                 (Self::Slack, '*' | '_' | '~') => out.extend([c, BREAK]),
                 (Self::Plain, '<' | '*' | '_' | '~' | '`') => out.extend([c, BREAK]),
-                (Self::Markdown, c) if c.is_ascii_punctuation() && !MARKDOWN_HARMLESS.contains(c) => {
-                    out.extend(['\\', c]);
-                }
+                (Self::Markdown, c) if MARKDOWN.contains(c) => out.extend(['\\', c]),
                 (_, c) => out.push(c),
             }
         }
@@ -53,8 +51,9 @@ impl Markup {
     }
 }
 
-/// Punctuation that no dialect of Markdown gives a meaning within a line.
-const MARKDOWN_HARMLESS: &str = "\"',;/?%$=^&:";
+/// What means something within a line of Markdown, in any of its dialects. Marks that mean something only where a line
+/// begins (`1.`, `-`) do not stand there: templates put words of ours before a value.
+const MARKDOWN: &str = "\\`*_~|<>[]#";
 
 /// A value within a header: printable ASCII alone.
 pub(super) fn header(text: &str) -> String {
@@ -129,10 +128,11 @@ mod tests {
         );
         assert_eq!(
             shown(Markup::Markdown),
-            "\\<b\\>&amp;\\*\\_\\~\\`@\u{200b}everyone \\<\\!channel\\> \\[x\\]\\(https:\u{200b}//evil\\.example\\)\\\\r\\\\n\\\\u\\{1b\\}\\[31m\\{\\{7\\*7\\}\\}"
+            "\\<b\\>&amp;\\*\\_\\~\\`@\u{200b}everyone \\<!channel\\> \\[x\\](https:\u{200b}//evil.example)\\\\r\\\\n\\\\u{1b}\\[31m{{7\\*7}}"
         );
         assert!(shown(Markup::Plain).contains("<\u{200b}!channel>"));
         assert!(shown(Markup::Text).starts_with("<b>&amp;*_~`@everyone"));
+        assert_eq!(Markup::Markdown.neutral("10.0.0.5:21 C:/x"), "10.0.0.5:21 C:/x");
         for (_, markup) in Markup::ALL {
             assert!(!shown(markup).contains(char::is_control));
         }
