@@ -663,6 +663,8 @@ fn presets_of_the_operators_folder_are_sinks_of_their_own_type() {
         let problems = parsed(&text("ours")).unwrap_err().to_string();
         assert!(problems.contains(expected) && problems.contains("ours.toml"), "{expected}: {problems}");
     }
+    let problems = parsed("presets = \"/nowhere\"\n").unwrap_err().to_string();
+    assert!(problems.contains("presets: expected a folder"), "{problems}");
     fs::write(folder.join("no name.toml"), "").unwrap();
     assert!(parsed(&text("webhook")).unwrap_err().to_string().contains("letters, digits, - and _"));
     let _ = fs::remove_dir_all(folder);

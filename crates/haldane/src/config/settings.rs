@@ -114,9 +114,12 @@ fn top(section: &mut Section<'_>, around: &Surroundings) -> Top {
     let folder = around.state_folder.clone().or(folder).unwrap_or_else(|| state_folder(around));
     let presets = section.path(
         "presets",
-        "A folder with presets of your own: each NAME.toml in it is a sink with type = \"NAME\" (see the manual, \
+        "A folder with presets of your own: each NAME.toml in it is a sink with type = \"NAME\" (README, \
          Channels). Left out: the folder presets in state_folder.",
     );
+    if presets.as_ref().is_some_and(|presets| !presets.is_dir()) {
+        section.invalid("presets", "expected a folder");
+    }
     let presets = presets.unwrap_or_else(|| folder.join("presets"));
     let user = account(
         section,

@@ -4,12 +4,9 @@
 //! Texts are escaped as everywhere (`haldane_core::Untrusted`); only `event` and `fields` hold what a peer sent as it was, for
 //! receivers that store data.
 
-use std::{
-    collections::BTreeMap,
-    time::{Duration, UNIX_EPOCH},
-};
+use std::time::{Duration, UNIX_EPOCH};
 
-use haldane_core::{Event, Fields, Honeycred, Secret, Severity, Transport, Value};
+use haldane_core::{Class, Event, Fields, Honeycred, Secret, Severity, Transport, Value};
 use serde_json::{Value as Json, json};
 use sha2::{Digest, Sha256};
 
@@ -21,6 +18,8 @@ const FACTS: usize = 25;
 const ALL_FACTS: usize = 3000;
 /// Longest value of a fact, in UTF-16 units: worth reading at a glance. `event` has it whole.
 const LONGEST: usize = 200;
+/// Longest summary, in UTF-16 units.
+const SENTENCE: usize = 600;
 /// Most credentials of an incident that are shown.
 const CREDENTIALS: usize = 10;
 
@@ -158,8 +157,15 @@ impl<'e> Told<'e> {
 
     /// One sentence.
     fn summary(&self, event: &Event) -> String {
-        let summary = self.fields.get("summary").filter(|_| !self.news.is_empty());
-        cut(&summary.map_or_else(|| sentence(event), |summary| shown(summary, 1000)), 600)
+        // A decoy's own facts may be called so, too.
+        let ours = !self.news.is_empty() || event.kind.class == Class::Operational;
+        let words = |name: &str| self.fields.get(name).filter(|_| ours).map(|words| shown(words, SENTENCE));
+        let summary = match (words("summary"), words("msg")) {
+            (Some(summary), _) => summary,
+            (None, Some(message)) => format!("{}: {message}", event.kind.about),
+            (None, None) => sentence(event),
+        };
+        cut(&summary, SENTENCE)
     }
 
     /// Names and values for a table.
@@ -238,6 +244,15 @@ impl<'e> Told<'e> {
     }
 }
 
+/// A value in words; the names of a map with it.
+fn with_names(value: &Value) -> String {
+    let Value::Map(map) = value else { return shown(value, LONGEST) };
+    let one = |(name, value): (&String, &Value)| {
+        format!("{}: {}", shown(&Value::from(name.as_str()), 60), shown(value, 100))
+    };
+    map.iter().take(FACTS).map(one).collect::<Vec<_>>().join(", ")
+}
+
 fn of_event(event: &Event, pairs: &mut Vec<(String, String)>) {
     let mut push = |name: &str, value: String| pairs.push((name.to_owned(), value));
     if let Some(peer) = &event.peer {
@@ -259,15 +274,16 @@ fn of_event(event: &Event, pairs: &mut Vec<(String, String)>) {
     if let Some(incident) = event.incident {
         push("Incident", incident.to_string());
     }
-    let names: BTreeMap<_, _> = event.fields.iter().collect();
-    for (name, value) in names {
-        push(&shown(&Value::from(name.as_ref()), 40), shown(value, LONGEST));
+    // Those are in the summary.
+    for (name, value) in event.fields.iter().filter(|(name, _)| !["msg", "summary"].contains(&name.as_ref()))
+    {
+        push(&shown(&Value::from(name.as_ref()), 40), with_names(value));
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use haldane_core::{Class, Kind, Sighting};
+    use haldane_core::{Kind, Sighting};
 
     use super::*;
 
@@ -281,6 +297,21 @@ mod tests {
         let context = context(&event, "n", &Layout::of("native", false, "n"));
         assert!(context["event"]["message"].as_str().unwrap().contains("[[[[\"x\"]]]]"));
         assert_eq!(context["facts"][2], json!({ "name": "deep", "value": "x" }));
+    }
+
+    static OURS: Kind = Kind::new(39092, "test.ours", Class::Operational, Severity::Info, "Digest");
+
+    #[test]
+    fn what_we_say_ourselves_is_the_summary_and_a_decoys_facts_are_not() {
+        let told = |kind: &'static Kind| {
+            let kinds = Value::Map([("ssh.login".to_owned(), Value::from(3_u8))].into());
+            let seen = Sighting::of(kind).with("summary", "x".repeat(300)).with("kinds", kinds);
+            let event = Event::operational(seen, (uuid::Uuid::nil(), UNIX_EPOCH));
+            context(&event, "n", &Layout::of("native", false, "n"))
+        };
+        assert_eq!(told(&OURS)["summary"], "x".repeat(300));
+        assert_eq!(told(&KIND)["summary"], "Test");
+        assert_eq!(told(&OURS)["facts"][2], json!({ "name": "kinds", "value": "ssh.login: 3" }));
     }
 
     #[test]

@@ -16,13 +16,15 @@ use crate::{ALL, Entry};
 const LONGEST: u64 = 256 * 1024;
 
 /// Every sink, with the presets of the operator's folder: each `NAME.toml` in it is a sink of the type `NAME`, and
-/// takes the place of one of ours with that name. A folder that does not exist has none.
+/// takes the place of one of ours with that name. A folder that does not exist, or is not for us to see, has none.
 pub fn registry(folder: Option<&Path>) -> (Vec<Entry>, Vec<Problem>) {
     let mut all = ALL.to_vec();
     let mut problems = Vec::new();
     let found = match folder.map(std::fs::read_dir) {
         None => return (all, problems),
-        Some(Err(error)) if error.kind() == ErrorKind::NotFound => return (all, problems),
+        Some(Err(error)) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::PermissionDenied) => {
+            return (all, problems);
+        }
         Some(found) => found,
     };
     let mut wrong = |path: &Path, why: String| {

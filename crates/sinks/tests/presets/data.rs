@@ -202,3 +202,35 @@ async fn graylog_gets_gelf_with_fields_of_its_own_that_are_text_or_numbers() {
         assert_eq!(body["_source_ip"], "192.0.2.7");
     }
 }
+
+#[tokio::test]
+async fn the_largest_batch_is_within_what_a_template_may_compute() {
+    let large = |number| {
+        let mut record = login(number, "root", "x");
+        let texts = vec![Fact::from("\u{1f600}".repeat(2048)); 8];
+        Arc::make_mut(&mut record.event).fields.insert("large".into(), texts.into());
+        record
+    };
+    let batch: Vec<_> = (1..=100).map(large).collect();
+    for preset in ["splunk", "loki", "elasticsearch"] {
+        let receiver = Receiver::new(move |_, _| taken(preset));
+        sink(preset, keys(preset, &receiver.url())).once(&batch).await.unwrap();
+        assert_eq!(receiver.count(), 1, "{preset}");
+        assert!(receiver.request(0).body.len() > 6_000_000, "{preset}");
+    }
+}
+
+#[test]
+fn a_template_that_computes_for_ever_is_given_up() {
+    let folder = receivers::Folder::new();
+    let body = "'{% for a in range(9999) %}{% for b in range(9999) %}{{ a * b }}{% endfor %}{% endfor %}'";
+    let preset = format!("about = \"x\"\nurl = \"http://x\"\ncontent = \"text\"\nbody = {body}\n");
+    std::fs::write(folder.file("endless.toml"), preset).unwrap();
+    let (all, problems) = haldane_sinks::registry(Some(&folder.0));
+    assert!(problems.is_empty());
+    let entry = all.iter().find(|entry| entry.name == "endless").unwrap();
+    let (table, mut problems) = (haldane_core::Table::default(), Vec::new());
+    let mut section = haldane_core::Section::new(&table, &mut problems);
+    entry.build("endless", &mut section, &haldane_sinks::Sender { node: "n".into() });
+    assert!(problems[0].to_string().contains("out of fuel"), "{problems:?}");
+}
