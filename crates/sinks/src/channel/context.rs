@@ -18,6 +18,9 @@ const FACTS: usize = 25;
 const ALL_FACTS: usize = 3000;
 /// Longest value of a fact, in UTF-16 units: worth reading at a glance. `event` has it whole.
 const LONGEST: usize = 200;
+/// Facts that tell most of an incident have more room.
+const TELLING: [&str; 2] = ["Credentials", "Seen"];
+const LONGEST_TELLING: usize = 600;
 /// Longest summary, in UTF-16 units.
 const SENTENCE: usize = 600;
 /// Most credentials of an incident that are shown.
@@ -180,7 +183,7 @@ impl<'e> Told<'e> {
         let mut room = ALL_FACTS;
         let mut facts = Vec::new();
         for (name, value) in pairs.into_iter().filter(|(_, value)| !value.is_empty()) {
-            let value = cut(&value, LONGEST);
+            let value = cut(&value, if TELLING.contains(&name.as_str()) { LONGEST_TELLING } else { LONGEST });
             match room.checked_sub(value.len()) {
                 Some(left) if facts.len() < FACTS => {
                     room = left;
@@ -237,8 +240,13 @@ impl<'e> Told<'e> {
             other => shown(other, 100),
         };
         let mut texts: Vec<_> = credentials.iter().take(CREDENTIALS).map(one).collect();
-        if credentials.len() > CREDENTIALS {
-            texts.push(format!("{} more", credentials.len().saturating_sub(CREDENTIALS)));
+        let untold = match self.fields.get("more_credentials") {
+            Some(Value::Int(more)) => usize::try_from(*more).unwrap_or_default(),
+            _ => 0,
+        };
+        let more = credentials.len().saturating_sub(CREDENTIALS).saturating_add(untold);
+        if more > 0 {
+            texts.push(format!("{more} more"));
         }
         texts.join(", ")
     }
@@ -312,6 +320,27 @@ mod tests {
         assert_eq!(told(&OURS)["summary"], "x".repeat(300));
         assert_eq!(told(&KIND)["summary"], "Test");
         assert_eq!(told(&OURS)["facts"][2], json!({ "name": "kinds", "value": "ssh.login: 3" }));
+    }
+
+    #[test]
+    fn credentials_of_an_incident_are_shown_and_the_rest_is_counted() {
+        static NEWS: Kind =
+            Kind::new(39211, "incident.updated", Class::Scan, Severity::Low, "Incident goes on");
+        let tried = |name: &str| {
+            let part = |key: &str, value: &str| (key.to_owned(), Value::from(value));
+            Value::Map([part("service", "ssh"), part("username", name), part("password", "x")].into())
+        };
+        let all: Vec<Value> = (0..12).map(|number| tried(&format!("u{number}"))).collect();
+        let seen = Sighting::of(&NEWS).with("credentials", all).with("more_credentials", 30_u8);
+        let mut event = Event::operational(seen, (uuid::Uuid::nil(), UNIX_EPOCH));
+        event.incident = Some(3);
+        let context = context(&event, "n", &Layout::of("native", false, "n"));
+        let facts = context["facts"].as_array().unwrap();
+        let shown =
+            facts.iter().find(|fact| fact["name"] == "Credentials").unwrap()["value"].as_str().unwrap();
+        assert!(shown.starts_with("ssh u0 / x, ssh u1 / x, "), "{shown}");
+        assert!(shown.ends_with("ssh u9 / x, 32 more"), "{shown}");
+        assert_eq!(context["title"], "Incident 3 updated");
     }
 
     #[test]
