@@ -321,3 +321,81 @@ fn spoken(answer: &Answer) -> BTreeMap<String, Value> {
         ("text".to_owned(), Value::from(String::from_utf8_lossy(&answer.start).into_owned())),
     ])
 }
+
+#[cfg(test)]
+mod tests {
+    use haldane_core::{Login, Value as Fact};
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::ALL;
+
+    /// Every preset, with something under each key that must be given.
+    fn presets() -> Vec<(String, File, Ready)> {
+        let ready = |entry: &crate::Entry| {
+            let file = File::read(entry.text()).unwrap();
+            let given = |key: &file::Key| {
+                let value = match (&key.default, key.kind) {
+                    (Some(toml::Value::Boolean(value)), _) => Value::from(*value),
+                    (Some(toml::Value::String(text)), file::KeyKind::Text) => Value::from(text.as_str()),
+                    (_, file::KeyKind::Url) => Value::from_safe_string("https://service.example".to_owned()),
+                    _ => Value::from("given"),
+                };
+                (key.name.clone(), value)
+            };
+            let keys = file.key.iter().map(given).collect();
+            let ready = Ready::new(&file, keys, HeaderMap::new(), "n").unwrap();
+            (entry.name.to_string(), file, ready)
+        };
+        ALL.iter().filter(|entry| entry.is_preset()).map(ready).collect()
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(48))]
+
+        /// Whatever a peer sends, and whatever a name on its network is: the request can be sent, its JSON is JSON,
+        /// its address and its headers hold nothing of it.
+        #[test]
+        fn no_text_breaks_a_request(
+            text in proptest::collection::vec(prop_oneof![
+                any::<char>().prop_map(String::from),
+                proptest::sample::select(vec!["\r\n", "\"", "\\", "{{", "}}", "{%", "%}", "<", "&", "@", "`", "://", "\u{1b}[", "\u{202e}"])
+                    .prop_map(str::to_owned),
+            ], 0..60).prop_map(|parts| parts.concat()),
+            bytes in proptest::collection::vec(any::<u8>(), 0..40),
+        ) {
+            for (name, file, ready) in presets() {
+                for mut event in folder::samples() {
+                    event.login = Some(Login::password("password", text.as_str(), bytes.as_slice()));
+                    for field in ["summary", "source_name", "reason", "own"] {
+                        event.fields.insert(field.into(), Fact::from(text.as_str()));
+                    }
+                    let map = [(text.clone(), Fact::from(bytes.as_slice()))].into();
+                    event.fields.insert("map".into(), Fact::Map(map));
+                    let context = ready.context(&[&event], "n");
+                    let call = ready.call(&context, file.content);
+                    prop_assert!(call.is_ok(), "{name}: {:?}", call.err());
+                    let Ok(call) = call else { continue };
+                    prop_assert_eq!(call.url.host(), Some("service.example"));
+                    prop_assert!(call.headers.values().all(|value| value.to_str().is_ok()));
+                    let body = String::from_utf8(call.body.unwrap_or_default());
+                    prop_assert!(body.is_ok(), "{name}");
+                }
+            }
+        }
+
+        /// In no markup can a value hide anything, mention anybody or be a link; in those of elements, be one.
+        #[test]
+        fn no_text_is_more_than_text(text in any::<String>()) {
+            for (name, markup) in file::Markup::ALL {
+                let neutral = markup.neutral(&text);
+                prop_assert!(!neutral.contains(char::is_control), "{name}: {neutral:?}");
+                prop_assert!(!neutral.contains("://"), "{name}: {neutral:?}");
+                let mentions = neutral.split('@').skip(1).any(|after| !after.starts_with('\u{200b}'));
+                prop_assert!(name == "text" || !mentions, "{name}: {neutral:?}");
+                let elements = neutral.contains(['<', '>']);
+                prop_assert!(!["html", "slack"].contains(&name) || !elements, "{name}: {neutral:?}");
+            }
+        }
+    }
+}
