@@ -230,6 +230,7 @@ impl Channel {
         let Some(ready) = &self.ready else {
             return Err(Failure::later(format!("the preset {} cannot be used", self.name)));
         };
+        let end = tokio::time::Instant::now().checked_add(self.patience);
         let wrong = |why| Failure::later(format!("the preset {}: {why}", self.name));
         let mut context = ready.context(events, &self.node);
         let call = ready.call(&context, self.file.content).map_err(wrong)?;
@@ -245,7 +246,6 @@ impl Channel {
         if let Some(answer) = context.get("answer").cloned() {
             context.insert("first".to_owned(), answer);
         }
-        let end = tokio::time::Instant::now().checked_add(self.patience);
         loop {
             let answer = self.client.send(asking.clone()).await?;
             context.extend(spoken(&answer));
