@@ -138,6 +138,24 @@ fn init_writes_a_file_that_check_likes_and_overwrites_none() {
 }
 
 #[test]
+fn a_preset_that_is_printed_works_as_the_operators_own() {
+    let folder = Folder::new("channels");
+    let listed = good(folder.haldane(&["channels"]));
+    assert!(listed.lines().count() > 10 && listed.contains("telegram       Telegram, by a bot"), "{listed}");
+    let preset = good(folder.haldane(&["channels", "Slack"]));
+    folder.file("mine.toml", &preset);
+    let here = folder.0.to_str().unwrap();
+    let config =
+        format!("presets = {here:?}\n[sink.a]\ntype = \"mine\"\nurl = \"https://hooks.example/x\"\n");
+    let folder_of_file = Folder::new("channels-file");
+    let file = folder_of_file.file("h.toml", &config);
+    assert!(good(folder.haldane(&["check", "--config", &file])).contains("1 sink"));
+    let output = folder.haldane(&["channels", "telegrm"]);
+    assert_eq!(code(&output), 1);
+    assert!(stderr(&output).contains("did you mean \"telegram\""), "{}", stderr(&output));
+}
+
+#[test]
 fn import_prints_a_file_that_check_likes_with_variables_as_they_were() {
     let folder = Folder::new("import");
     let peer = "{\"device.node_id\": \"$HOME\", \"ftp.enabled\": true,\n\"logger\": {\"class\": \
