@@ -6,7 +6,7 @@
 //! ([`Section::described`]), from which the commented sample file is made, and a key that nobody asked for is
 //! a warning with the nearest that somebody did.
 
-use std::{fmt, ops::RangeInclusive, path::PathBuf, sync::Arc, time::Duration};
+use std::{borrow::Cow, fmt, ops::RangeInclusive, path::PathBuf, sync::Arc, time::Duration};
 
 /// Where something stands in a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -160,11 +160,11 @@ pub fn nearest<'w>(word: &str, valid: impl IntoIterator<Item = &'w str>) -> Opti
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Described {
     /// The key.
-    pub key: &'static str,
+    pub key: Cow<'static, str>,
     /// Its default, as TOML writes it; `None` if it has none.
     pub default: Option<String>,
     /// What it is for and what it may hold.
-    pub about: &'static str,
+    pub about: Cow<'static, str>,
 }
 
 /// A table being read.
@@ -182,11 +182,18 @@ impl<'a> Section<'a> {
     }
 
     /// The value under a key, whatever it is; for keys with a form of their own. `default` as TOML writes it.
-    pub fn raw(&mut self, key: &'static str, default: Option<&str>, about: &'static str) -> Option<&'a Node> {
+    pub fn raw(
+        &mut self,
+        key: impl Into<Cow<'static, str>>,
+        default: Option<&str>,
+        about: impl Into<Cow<'static, str>>,
+    ) -> Option<&'a Node> {
+        let key = key.into();
+        let found = self.table.get(&key).map(|item| &item.node);
         if !self.asked.iter().any(|asked| asked.key == key) {
-            self.asked.push(Described { key, default: default.map(str::to_owned), about });
+            self.asked.push(Described { key, default: default.map(str::to_owned), about: about.into() });
         }
-        self.table.get(key).map(|item| &item.node)
+        found
     }
 
     /// Whether the operator set that key.
@@ -377,7 +384,7 @@ impl<'a> Section<'a> {
     pub fn finish(self) {
         for item in &self.table.entries {
             if !self.asked.iter().any(|asked| asked.key == item.key) {
-                let known = self.asked.iter().map(|asked| asked.key);
+                let known = self.asked.iter().map(|asked| &*asked.key);
                 let place = Some(item.node.place.clone());
                 self.problems
                     .push(Problem::warning(place, &item.written, "unknown key").near(&item.key, known));

@@ -138,12 +138,30 @@ fn init_writes_a_file_that_check_likes_and_overwrites_none() {
 }
 
 #[test]
+fn a_preset_that_is_printed_works_as_the_operators_own() {
+    let folder = Folder::new("channels");
+    let listed = good(folder.haldane(&["channels"]));
+    assert!(listed.lines().count() > 10 && listed.contains("telegram       Telegram, by a bot"), "{listed}");
+    let preset = good(folder.haldane(&["channels", "Slack"]));
+    folder.file("mine.toml", &preset);
+    let here = folder.0.to_str().unwrap();
+    let config =
+        format!("presets = {here:?}\n[sink.a]\ntype = \"mine\"\nurl = \"https://hooks.example/x\"\n");
+    let folder_of_file = Folder::new("channels-file");
+    let file = folder_of_file.file("h.toml", &config);
+    assert!(good(folder.haldane(&["check", "--config", &file])).contains("1 sink"));
+    let output = folder.haldane(&["channels", "telegrm"]);
+    assert_eq!(code(&output), 1);
+    assert!(stderr(&output).contains("did you mean \"telegram\""), "{}", stderr(&output));
+}
+
+#[test]
 fn import_prints_a_file_that_check_likes_with_variables_as_they_were() {
     let folder = Folder::new("import");
     let peer = "{\"device.node_id\": \"$HOME\", \"ftp.enabled\": true,\n\"logger\": {\"class\": \
         \"PyLogger\", \"kwargs\": {\"handlers\": {\"out\": {\"class\": \"logging.StreamHandler\", \"stream\": \
-        \"ext://sys.stdout\"}, \"chat\": {\"class\": \"opencanary.logger.SlackHandler\", \"webhook_url\": \
-        \"https://chat.example.com/x\"}}}}}";
+        \"ext://sys.stdout\"}, \"feed\": {\"class\": \"opencanary.logger.HpfeedsHandler\", \"host\": \
+        \"feed.example.com\"}}}}}";
     let text = good(folder.haldane(&["import", &folder.file("opencanary.conf", peer)]));
     assert!(text.contains("node_id = \"$HOME\""), "{text}");
     assert!(text.contains("# ") && text.contains("is not available in this version yet"), "{text}");

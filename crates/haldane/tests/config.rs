@@ -476,15 +476,11 @@ fn handlers_that_pickle_are_refused_with_the_one_to_use_instead() {
 
 #[test]
 fn handlers_that_this_version_has_not_are_remarked_upon_and_unknown_ones_refused() {
-    for class in
-        ["logging.handlers.HTTPHandler", "opencanary.logger.SlackHandler", "opencanary.logger.TeamsHandler"]
-    {
-        let found = handlers(&format!("\"a\": {{\"class\": \"{class}\"}}"));
-        assert!(
-            found[0].contains("warning: ") && found[0].contains("not available in this version yet"),
-            "{found:?}"
-        );
-    }
+    let found = handlers("\"a\": {\"class\": \"opencanary.logger.HpfeedsHandler\"}");
+    assert!(
+        found[0].contains("warning: ") && found[0].contains("not available in this version yet"),
+        "{found:?}"
+    );
     let found = handlers("\"a\": {\"class\": \"logging.FileHandlr\"}");
     assert!(found[0].ends_with("(did you mean \"logging.FileHandler\"?)"), "{found:?}");
     assert!(handlers("\"a\": {\"class\": \"logging.NullHandler\"}").is_empty());
@@ -561,6 +557,122 @@ fn a_webhook_without_data_sends_what_the_peer_sends() {
         \"url\": \"http://x\", \"data\": null}}}}}";
     let text = print::toml(&import::translate(&json(text), &mut Vec::new()), "x", &[]);
     assert!(text.contains("data = { message = \"%(message)s\" }\nstatus_code = 200\n"), "{text}");
+}
+
+#[test]
+fn handlers_over_http_send_what_they_send_in_the_peer() {
+    let text = "{\"device.node_id\": \"n\", \"logger\": {\"kwargs\": {\"handlers\": {\
+        \"s\": {\"class\": \"opencanary.logger.SlackHandler\", \"webhook_url\": \"https://hooks.slack.com/services/x\"},\
+        \"t\": {\"class\": \"opencanary.logger.TeamsHandler\", \"webhook_url\": \"https://teams.example/x\"},\
+        \"g\": {\"class\": \"logging.handlers.HTTPHandler\", \"host\": \"logs:8080\", \"url\": \"log?a=b\"},\
+        \"p\": {\"class\": \"logging.handlers.HTTPHandler\", \"host\": \"logs\", \"url\": \"/log\", \"method\": \"post\",\
+        \"secure\": true, \"credentials\": [\"u\", \"$PASS\"]}}}}}";
+    let audience = "format = \"compatible\"\nmin_severity = \"low\"\noperational = false\n";
+    let printed = print::toml(&import::translate(&json(text), &mut Vec::new()), "x", &[]);
+    for expected in [
+        format!(
+            "[sink.s]\ntype = \"webhook\"\nurl = \"https://hooks.slack.com/services/x\"\npayload = \"opencanary-slack\"\n\
+            status_code = 200\n{audience}"
+        ),
+        format!(
+            "[sink.t]\ntype = \"webhook\"\nurl = \"https://teams.example/x\"\npayload = \"opencanary-teams\"\n\
+            status_code = 202\n{audience}"
+        ),
+        format!(
+            "[sink.g]\ntype = \"webhook\"\npayload = \"python-logrecord\"\nurl = \"http://logs:8080/log?a=b\"\n\
+            method = \"GET\"\n{audience}"
+        ),
+        format!(
+            "[sink.p]\ntype = \"webhook\"\npayload = \"python-logrecord\"\nurl = \"https://logs/log\"\nmethod = \"POST\"\n\
+            auth = [\"u\", \"$PASS\"]\n{audience}"
+        ),
+    ] {
+        assert!(printed.contains(&expected), "{expected}\n\n{printed}");
+    }
+    let config = Config::parse("opencanary.conf", text, &machine(&[])).unwrap_or_else(|e| panic!("{e}"));
+    assert_eq!(config.sinks.len(), 4);
+
+    let found = handlers(
+        "\"a\": {\"class\": \"logging.handlers.HTTPHandler\", \"url\": 1, \"method\": \"PUT\",\n\"secure\": \"yes\"},\n\
+        \"b\": {\"class\": \"opencanary.logger.SlackHandler\", \"webhok_url\": \"x\"}",
+    );
+    let expected = [
+        "o.conf:3: error: logger.kwargs.handlers.a.secure: expected true or false, found \"yes\"",
+        "o.conf:2: error: logger.kwargs.handlers.a.host: expected \"logs.example.com\" or \"logs.example.com:8080\", \
+         found none",
+        "o.conf:2: error: logger.kwargs.handlers.a.url: expected a path, as in \"/log\", found 1",
+        "o.conf:2: error: logger.kwargs.handlers.a.method: expected \"GET\" or \"POST\", found \"PUT\"",
+        "o.conf:4: warning: logger.kwargs.handlers.b.webhok_url: unknown key (did you mean \"webhook_url\"?)",
+        "o.conf:4: error: logger.kwargs.handlers.b.webhook_url: expected a value, found none",
+    ];
+    assert_eq!(found, expected);
+}
+
+#[test]
+fn the_preset_in_the_readme_works() {
+    let readme = include_str!("../../../README.md");
+    let start = readme.find("# rocket.toml").unwrap();
+    let preset = readme[start..].split("\n```").next().unwrap();
+    let folder = tempfolder("presets-readme");
+    fs::write(folder.join("rocket.toml"), preset).unwrap();
+    let text = format!(
+        "presets = {:?}\n[sink.x]\ntype = \"rocket\"\nurl = \"http://x\"\n",
+        folder.to_str().unwrap()
+    );
+    let config = Config::parse("h.toml", &text, &machine(&[])).unwrap_or_else(|e| panic!("{e}"));
+    assert_eq!((config.sinks.len(), config.warnings), (1, vec![]));
+    let _ = fs::remove_dir_all(folder);
+}
+
+#[test]
+fn presets_of_the_operators_folder_are_sinks_of_their_own_type() {
+    let folder = tempfolder("presets");
+    let preset = "about = \"Ours.\"\nurl = \"{{ key.url }}/x\"\nbody = '{\"text\": {{ summary }}}'\n[[key]]\nname = \"url\"\n\
+        type = \"url\"\nabout = \"Where it is.\"\n";
+    fs::write(folder.join("ours.toml"), preset).unwrap();
+    let text = |kind: &str| {
+        format!("presets = {:?}\n[sink.a]\ntype = \"{kind}\"\nurl = \"http://x\"\n", folder.to_str().unwrap())
+    };
+    let parsed = |text: &str| Config::parse("h.toml", text, &machine(&[]));
+    let config = parsed(&text("ours")).unwrap_or_else(|e| panic!("{e}"));
+    assert_eq!((&*config.sinks[0].entry.name, config.sinks.len()), ("ours", 1));
+    let before = config.sinks[0].fingerprint.clone();
+    fs::write(folder.join("ours.toml"), format!("{preset}# changed\n")).unwrap();
+    let again = parsed(&text("ours")).unwrap_or_else(|e| panic!("{e}"));
+    assert_ne!(again.sinks[0].fingerprint, before, "a changed preset is a changed sink");
+    let problems = parsed(&text("our")).unwrap_err().to_string();
+    assert!(problems.contains("telegram") && problems.contains("did you mean \"ours\""), "{problems}");
+    // Without the key, the state folder's own folder is looked at.
+    let state = tempfolder("presets-state");
+    fs::create_dir_all(state.join("presets")).unwrap();
+    fs::copy(folder.join("ours.toml"), state.join("presets/theirs.toml")).unwrap();
+    let around = Surroundings { state_folder: Some(state.clone()), ..machine(&[]) };
+    let config = Config::parse("h.toml", "[sink.theirs]\nurl = \"http://x\"\n", &around);
+    assert_eq!(config.unwrap_or_else(|e| panic!("{e}")).sinks.len(), 1);
+
+    for (wrong, expected) in [
+        ("abuot = \"x\"\n", "unknown field `abuot`"),
+        ("about = \"x\"\nurl = \"http://x\"\nbody = '{\"a\": {{ summry }}}'\n", "perhaps `summary`"),
+        (
+            "about = \"x\"\nurl = \"{{ key.uri }}\"\nbody = '{}'\n[[key]]\nname = \"url\"\nabout = \"y\"\n",
+            "perhaps `key.url`",
+        ),
+        ("about = \"x\"\nurl = \"http://x\"\nbody = '{\"a\": \"{{ summary }}\"}'\n", "brings its own quotes"),
+        ("about = \"x\"\nurl = \"http://x\"\nbody = '{{ x'\n", "in the template `body`"),
+        ("about = \"x\"\nurl = \"ftp://x\"\nbody = '{}'\n", "expected `url` to be an address"),
+        ("about = \"x\"\nurl = \"http://x\"\nbody = '{}'\n[answer]\nsuccess = \"status =\"\n", "status ="),
+        ("about = \"x\"\nurl = \"http://x\"\n", "expected a body"),
+    ] {
+        fs::write(folder.join("ours.toml"), wrong).unwrap();
+        let problems = parsed(&text("ours")).unwrap_err().to_string();
+        assert!(problems.contains(expected) && problems.contains("ours.toml"), "{expected}: {problems}");
+    }
+    let problems = parsed("presets = \"/nowhere\"\n").unwrap_err().to_string();
+    assert!(problems.contains("presets: expected a folder"), "{problems}");
+    fs::write(folder.join("no name.toml"), "").unwrap();
+    assert!(parsed(&text("webhook")).unwrap_err().to_string().contains("letters, digits, - and _"));
+    let _ = fs::remove_dir_all(folder);
+    let _ = fs::remove_dir_all(state);
 }
 
 fn json(text: &str) -> haldane_core::Table {

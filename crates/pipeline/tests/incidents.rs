@@ -212,7 +212,7 @@ fn nothing_happened_since_so_the_end_is_of_no_weight() {
     bench.take(&event(&SSH, "10.1.4.7", 0));
     bench.until(at(700));
     assert_eq!(bench.names(), ["incident.opened", "incident.closed"]);
-    assert_eq!(bench.news[1].seen.severity, Severity::Info);
+    assert_eq!(bench.news[1].seen.fields["nothing_new"], haldane_core::Value::Bool(true));
     assert_eq!(text(&bench.news[1], "reason"), "quiet for 10 min");
     bench.take(&event(&SSH, "10.1.4.7", 1_000));
     bench.take(&event(&SSH, "10.1.4.7", 1_001));

@@ -13,14 +13,14 @@ use haldane_core::{Health, Journal, Page, Record, Untrusted};
 use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::{
-    Failure, Sink,
+    Failure,
     delivery::Delivery,
     hearing::{Clock, Ear, Verdict, masked},
-    sink::Signals,
+    sink::{Outlet, Signals},
 };
 
 /// Delivers from the sink's cursor on until stopped.
-pub async fn run<S: Sink>(sink: S, delivery: Delivery, journal: Arc<dyn Journal>, signals: Signals) {
+pub async fn run<S: Outlet>(sink: S, delivery: Delivery, journal: Arc<dyn Journal>, signals: Signals) {
     let cursor = journal.cursor(&delivery.name);
     let health = Health { up: true, why: "".into(), since: now(), delivered: 0, refused: 0 };
     let runner = Runner {
@@ -86,7 +86,7 @@ enum Next {
     End,
 }
 
-impl<S: Sink> Runner<S> {
+impl<S: Outlet> Runner<S> {
     async fn run(mut self) {
         while !self.signals.stop.is_cancelled() {
             // Taken before the journal is read, so that what is appended meanwhile wakes us.

@@ -1,12 +1,12 @@
 //! The contract of a sink.
 
-use std::{fmt::Debug, future::Future, path::PathBuf, pin::Pin, sync::Arc, time::Duration};
+use std::{borrow::Cow, fmt::Debug, future::Future, path::PathBuf, pin::Pin, sync::Arc, time::Duration};
 
 use haldane_core::{Journal, Record, Section, Wants};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::{delivery::Delivery, runner::run};
+use crate::{channel, delivery::Delivery, runner::run};
 
 /// What every sink may know of the machine that it speaks for.
 #[derive(Debug, Clone)]
@@ -46,6 +46,36 @@ pub trait Sink: Sized + Send + 'static {
     /// The files that it writes to. Who gives up root hands them over before.
     fn owns(&self) -> Vec<PathBuf> {
         Vec::new()
+    }
+}
+
+/// What the runner asks of a sink, whichever way it was made: see the methods of [`Sink`].
+pub trait Outlet: Send + 'static {
+    /// See [`Sink::deliver`].
+    fn deliver(&mut self, batch: &[Record]) -> impl Future<Output = Result<(), Failure>> + Send;
+    /// See [`Sink::idle`].
+    fn idle(&mut self) -> impl Future<Output = ()> + Send;
+    /// See [`Sink::reopen`].
+    fn reopen(&mut self);
+    /// See [`Sink::owns`].
+    fn owns(&self) -> Vec<PathBuf>;
+}
+
+impl<S: Sink> Outlet for S {
+    fn deliver(&mut self, batch: &[Record]) -> impl Future<Output = Result<(), Failure>> + Send {
+        Sink::deliver(self, batch)
+    }
+
+    fn idle(&mut self) -> impl Future<Output = ()> + Send {
+        Sink::idle(self)
+    }
+
+    fn reopen(&mut self) {
+        Sink::reopen(self);
+    }
+
+    fn owns(&self) -> Vec<PathBuf> {
+        Sink::owns(self)
     }
 }
 
@@ -103,7 +133,7 @@ pub trait AnySink: Send {
     fn owns(&self) -> Vec<PathBuf>;
 }
 
-impl<S: Sink> AnySink for S {
+impl<S: Outlet> AnySink for S {
     fn run(
         self: Box<Self>,
         delivery: Delivery,
@@ -121,31 +151,84 @@ impl<S: Sink> AnySink for S {
     }
 
     fn owns(&self) -> Vec<PathBuf> {
-        Sink::owns(self)
+        Outlet::owns(self)
     }
 }
 
 /// One row of the registry.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Entry {
-    /// See [`Sink::NAME`].
-    pub name: &'static str,
-    /// Reads a section, the keys common to all sinks included.
-    pub build: Build,
+    /// See [`Sink::NAME`]; of a channel, the name of its preset's file.
+    pub name: Cow<'static, str>,
+    source: Source,
 }
 
-/// Reads the section of the sink of that name.
-pub type Build = fn(name: &str, section: &mut Section<'_>, sender: &Sender) -> (Box<dyn AnySink>, Delivery);
+/// What a row stands for.
+#[derive(Debug, Clone)]
+enum Source {
+    Code(Build),
+    /// A channel over HTTP: the text of its preset.
+    Preset(Cow<'static, str>),
+}
+
+/// Reads a section, the keys common to all sinks included. `name` is the section's.
+type Build = fn(name: &str, section: &mut Section<'_>, sender: &Sender) -> (Box<dyn AnySink>, Delivery);
 
 impl Entry {
     /// The row of `S`.
     pub const fn of<S: Sink>() -> Self {
         Self {
-            name: S::NAME,
-            build: |name, section, sender| {
+            name: Cow::Borrowed(S::NAME),
+            source: Source::Code(|name, section, sender| {
                 let delivery = Delivery::configure::<S>(name, section);
                 (Box::new(S::configure(section, sender)), delivery)
-            },
+            }),
+        }
+    }
+
+    /// The row of a preset that is part of the program.
+    pub const fn preset(name: &'static str, text: &'static str) -> Self {
+        Self { name: Cow::Borrowed(name), source: Source::Preset(Cow::Borrowed(text)) }
+    }
+
+    /// The row of an operator's preset.
+    pub(crate) fn own_preset(name: String, text: String) -> Self {
+        Self { name: Cow::Owned(name), source: Source::Preset(Cow::Owned(text)) }
+    }
+
+    /// Reads the section of the sink of that name.
+    pub fn build(
+        &self,
+        name: &str,
+        section: &mut Section<'_>,
+        sender: &Sender,
+    ) -> (Box<dyn AnySink>, Delivery) {
+        match &self.source {
+            Source::Code(build) => build(name, section, sender),
+            Source::Preset(text) => channel::build(&self.name, text, name, section, sender),
+        }
+    }
+
+    /// Whether its messages go over HTTP as a preset says; such sinks have more keys in common.
+    pub fn is_preset(&self) -> bool {
+        matches!(self.source, Source::Preset(_))
+    }
+
+    /// What a preset is for, in a line for people; empty for other sinks, whose names say it.
+    pub fn about(&self) -> String {
+        channel::about(self.text()).map(|(about, _)| about).unwrap_or_default()
+    }
+
+    /// Whether users of a preset want a few messages for an incident rather than one for each event.
+    pub fn is_for_incidents(&self) -> bool {
+        channel::about(self.text()).is_some_and(|(_, incidents)| incidents)
+    }
+
+    /// The text of the preset, if it is one: what else a sink is but its section.
+    pub fn text(&self) -> &str {
+        match &self.source {
+            Source::Code(_) => "",
+            Source::Preset(text) => text,
         }
     }
 }

@@ -341,3 +341,23 @@ fn mistakes_are_explained() {
         assert_eq!(read(&[("rate", text(rate))]).1.len(), 1, "{rate}");
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn the_end_of_an_incident_of_which_all_was_told_is_told_to_who_wants_it() {
+    static CLOSED: Kind =
+        Kind::new(39212, "incident.closed", Class::Incident, Severity::High, "Incident closed");
+    let closing = |seq, nothing_new| {
+        with(record(seq, "x"), |event| {
+            (event.kind, event.login) = (&CLOSED, None);
+            event.fields = BTreeMap::from([("nothing_new".into(), Value::Bool(nothing_new))]);
+        })
+    };
+    for (closings, told) in [(false, &["1"][..]), (true, &["1", "2"])] {
+        let memory = Memory::new();
+        let run = start(&memory, &[("notify", text("incident")), ("closings", Raw::Bool(closings))]);
+        memory.append([closing(1, false), closing(2, true)]);
+        seconds(1).await;
+        assert_eq!(run.fake.told(), told);
+        run.stop().await;
+    }
+}

@@ -114,7 +114,7 @@ async fn an_ignored_message_is_not_sent() {
 async fn a_receiver_that_is_down_for_a_while_gets_it_later() {
     let receiver = Receiver::new(|_, before| match before {
         0 => ("503 Service Unavailable\r\nRetry-After: 120".into(), "busy"),
-        1 => ("429 Too Many Requests".into(), ""),
+        1 => ("429 Too Many Requests\r\nRetry-After: 7".into(), ""),
         _ => ("200 OK".into(), ""),
     });
     let mut sink = sink("webhook", hook(receiver.port, json!({})));
@@ -122,7 +122,7 @@ async fn a_receiver_that_is_down_for_a_while_gets_it_later() {
     let (why, after) = later(sink.once(&batch).await);
     assert_eq!(after, Some(Duration::from_secs(120)));
     assert!(why.contains("503 Service Unavailable: \"busy\""), "{why}");
-    assert_eq!(later(sink.once(&batch).await).1, None);
+    assert_eq!(later(sink.once(&batch).await).1, Some(Duration::from_secs(7)));
     sink.once(&batch).await.unwrap();
     assert_eq!(receiver.request(0).body, receiver.request(2).body);
 }

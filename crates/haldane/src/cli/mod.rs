@@ -1,6 +1,7 @@
 //! The command line of `haldane`; that of `opencanaryd` is in [`opencanaryd`].
 
 pub mod alert;
+mod channels;
 pub mod check;
 pub mod events;
 pub mod files;
@@ -90,6 +91,11 @@ enum Command {
     /// Which rules events would meet, and which presets there are.
     #[command(subcommand)]
     Rules(rules::Command),
+    /// List the services that are told over HTTP, or print the preset of one, as a start for one of your own.
+    Channels {
+        /// As in telegram.
+        name: Option<String>,
+    },
     /// Print a script that completes commands in your shell.
     ///
     /// For bash: haldane completions bash > ~/.local/share/bash-completion/completions/haldane
@@ -162,6 +168,7 @@ fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
         Command::Incidents(incidents) => incidents.run(),
         Command::TestAlert(alert) => alert.run(),
         Command::Rules(rules) => rules.run(),
+        Command::Channels { name } => channels::show(name.as_deref()),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Arguments::command(), "haldane", &mut script);

@@ -2,7 +2,7 @@
 //! defaults and words come from the registries, by reading empty tables.
 
 use haldane_core::{Host, Section, Table, Windows, section::Described};
-use haldane_sinks::Sender;
+use haldane_sinks::{ALL, Entry, Sender};
 
 use super::{EVERYWHERE, Surroundings, keeper, service, settings};
 
@@ -49,15 +49,32 @@ pub fn toml(around: &Surroundings) -> String {
         }
         own(keys, &shared).for_each(|key| described(key, &mut text));
     }
-    let sinks = sinks();
+    let sinks = sinks(|_| true);
     let shared = self::shared(&sinks);
     common("Every sink has these keys, too:", &shared, &mut text);
-    for (name, keys) in &sinks {
+    for (name, keys) in &self::sinks(|entry| !entry.is_preset()) {
         let off = if *name == ON { "" } else { "#" };
         text.push_str(&format!("\n{off}[sink.{name}]\n"));
         own(keys, &shared).for_each(|key| described(key, &mut text));
     }
+    channels(&shared, &mut text);
     text
+}
+
+/// Sinks that are presets: what all of them have is said once.
+fn channels(everywhere: &[Described], text: &mut String) {
+    let presets = sinks(Entry::is_preset);
+    let shared = shared(&presets);
+    let more: Vec<_> = own(&shared, everywhere).cloned().collect();
+    common("Every sink below is told over HTTP and has these keys, too:", &more, text);
+    let known: Vec<_> = shared.iter().chain(everywhere).cloned().collect();
+    let about = |name: &str| ALL.iter().find(|entry| entry.name == name).map(Entry::about);
+    for (name, keys) in &presets {
+        text.push('\n');
+        wrap(&about(name).unwrap_or_default(), "", text);
+        text.push_str(&format!("#[sink.{name}]\n"));
+        own(keys, &known).for_each(|key| described(key, text));
+    }
 }
 
 /// The name of each service or sink, and its keys.
@@ -85,23 +102,24 @@ fn services() -> Keys {
     haldane_services::ALL.iter().map(|entry| (entry.name, listening(entry))).collect()
 }
 
-fn sinks() -> Keys {
+fn sinks(wanted: impl Fn(&Entry) -> bool) -> Keys {
     let (table, mut problems) = (Table::default(), Vec::new());
-    let mut keys = |entry: &haldane_sinks::Entry| {
+    let mut keys = |entry: &'static Entry| {
         let mut section = Section::new(&table, &mut problems);
         super::sink::common(&mut section);
-        (entry.build)(entry.name, &mut section, &Sender { node: String::new() });
-        section.described().to_vec()
+        entry.build(&entry.name, &mut section, &Sender { node: String::new() });
+        (&*entry.name, section.described().to_vec())
     };
-    haldane_sinks::ALL.iter().map(|entry| (entry.name, keys(entry))).collect()
+    ALL.iter().filter(|entry| wanted(entry)).map(&mut keys).collect()
 }
 
 /// The keys that all of them have and explain alike, with the default of the first.
 fn shared(all: &Keys) -> Vec<Described> {
     let Some(((_, first), others)) = all.split_first() else { return Vec::new() };
     let everywhere = |key: &&Described| {
-        let alike =
-            |keys: &[Described]| keys.iter().any(|other| (other.key, other.about) == (key.key, key.about));
+        let alike = |keys: &[Described]| {
+            keys.iter().any(|other| (&other.key, &other.about) == (&key.key, &key.about))
+        };
         !others.is_empty() && others.iter().all(|(_, keys)| alike(keys))
     };
     first.iter().filter(everywhere).cloned().collect()
@@ -121,13 +139,13 @@ fn common(title: &str, keys: &[Described], text: &mut String) {
     for key in keys {
         comment_line("", text);
         comment_line(&format!("    {} = {}", key.key, key.default.as_deref().unwrap_or("…")), text);
-        wrap(key.about, "        ", text);
+        wrap(&key.about, "        ", text);
     }
 }
 
 fn described(key: &Described, text: &mut String) {
     text.push('\n');
-    wrap(key.about, "", text);
+    wrap(&key.about, "", text);
     let default = key.default.as_deref().unwrap_or("");
     text.push_str(format!("#{} = {default}", key.key).trim_end());
     text.push('\n');

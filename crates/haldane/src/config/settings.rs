@@ -29,7 +29,7 @@ const NAMELESS: &str = "files01";
 pub(super) fn read(root: &Table, origin: &str, around: &Surroundings, problems: &mut Vec<Problem>) -> Config {
     let mut of_root = Vec::new();
     let mut section = Section::new(root, &mut of_root);
-    let Top { listen, folder, user, group } = top(&mut section, around);
+    let Top { listen, folder, presets, user, group } = top(&mut section, around);
     let host = part(&mut section, "host", "What this machine is called.", |section| host(section, around));
     let ignore =
         part(&mut section, "ignore", "Events that are stored, marked, and sent nowhere.", Ignore::configure);
@@ -47,7 +47,7 @@ pub(super) fn read(root: &Table, origin: &str, around: &Surroundings, problems: 
     if !around.ipv6 {
         services.iter_mut().for_each(service::without_ipv6);
     }
-    let sinks = sink::read_all(&sinks, &Sender { node: host.node_id.clone() }, problems);
+    let sinks = sink::read_all(&sinks, &presets, &Sender { node: host.node_id.clone() }, problems);
     problems.append(&mut of_root);
     Config {
         origin: origin.to_owned(),
@@ -97,6 +97,7 @@ pub(super) fn describe(around: &Surroundings) -> Vec<(&'static str, Vec<haldane_
 struct Top {
     listen: Vec<IpAddr>,
     folder: PathBuf,
+    presets: PathBuf,
     user: Option<String>,
     group: Option<String>,
 }
@@ -115,6 +116,15 @@ fn top(section: &mut Section<'_>, around: &Surroundings) -> Top {
          $XDG_STATE_HOME/haldane. The option --state-dir wins.",
     );
     let folder = around.state_folder.clone().or(folder).unwrap_or_else(|| state_folder(around));
+    let presets = section.path(
+        "presets",
+        "A folder with presets of your own: each NAME.toml in it is a sink with type = \"NAME\" (README, \
+         Channels). Left out: the folder presets in state_folder.",
+    );
+    if presets.as_ref().is_some_and(|presets| !presets.is_dir()) {
+        section.invalid("presets", "expected a folder");
+    }
+    let presets = presets.unwrap_or_else(|| folder.join("presets"));
     let user = account(
         section,
         "user",
@@ -122,7 +132,7 @@ fn top(section: &mut Section<'_>, around: &Surroundings) -> Top {
     );
     let group =
         account(section, "group", "The group to go with it, a name or a number. Left out: the user's own.");
-    Top { listen, folder, user, group }
+    Top { listen, folder, presets, user, group }
 }
 
 fn host(section: &mut Section<'_>, around: &Surroundings) -> HostSettings {

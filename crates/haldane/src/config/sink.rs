@@ -1,12 +1,12 @@
 //! One place that events are sent to.
 
-use std::fmt;
+use std::{fmt, path::Path};
 
 use haldane_core::{
     Problem, Section, Table,
     section::{Item, Raw},
 };
-use haldane_sinks::{ALL, AnySink, Delivery, Entry, Sender};
+use haldane_sinks::{AnySink, Delivery, Entry, Sender, registry};
 
 use super::service::canonical;
 
@@ -15,7 +15,7 @@ pub struct SinkConfig {
     /// The name of its section: its cursor's key in the store.
     pub name: String,
     /// Its row of the registry.
-    pub entry: &'static Entry,
+    pub entry: Entry,
     /// Ready to run.
     pub sink: Box<dyn AnySink>,
     /// How it is served.
@@ -35,16 +35,19 @@ impl fmt::Debug for SinkConfig {
     }
 }
 
-/// Reads all of them.
+/// Reads all of them. `presets`: the operator's folder of them.
 pub(super) fn read_all(
     sections: &[(&Item, Vec<&Table>)],
+    presets: &Path,
     sender: &Sender,
     problems: &mut Vec<Problem>,
 ) -> Vec<SinkConfig> {
+    let (all, mistakes) = registry(Some(presets));
+    problems.extend(mistakes);
     let mut sinks = Vec::new();
     for (item, tables) in sections {
         match tables.as_slice() {
-            [table] => sinks.extend(read(item, table, sender, problems)),
+            [table] => sinks.extend(read(item, table, &all, sender, problems)),
             _ => {
                 let message =
                     "expected one table: each sink has a name of its own, as in [sink.mail-to-alice]";
@@ -61,15 +64,21 @@ pub(super) fn common(section: &mut Section<'_>) -> Option<String> {
     section.optional("type", "What it is, if its name does not say so: [sink.alice] with type = \"smtp\".")
 }
 
-fn read(item: &Item, table: &Table, sender: &Sender, problems: &mut Vec<Problem>) -> Option<SinkConfig> {
+fn read(
+    item: &Item,
+    table: &Table,
+    all: &[Entry],
+    sender: &Sender,
+    problems: &mut Vec<Problem>,
+) -> Option<SinkConfig> {
     if matches!(table.get("enabled").map(|item| &item.node.value), Some(Raw::Bool(false))) {
         return None;
     }
-    let names = || ALL.iter().map(|entry| entry.name);
+    let names = || all.iter().map(|entry| &*entry.name);
     let mut section = Section::new(table, problems);
     let kind = common(&mut section);
     let kind = kind.unwrap_or_else(|| item.key.clone());
-    let Some(entry) = ALL.iter().find(|entry| entry.name.eq_ignore_ascii_case(&kind)) else {
+    let Some(entry) = all.iter().find(|entry| entry.name.eq_ignore_ascii_case(&kind)) else {
         let words = names().collect::<Vec<_>>().join(", ");
         let (place, key) = match table.get("type") {
             Some(item) => (item.node.place.clone(), item.written.clone()),
@@ -79,8 +88,10 @@ fn read(item: &Item, table: &Table, sender: &Sender, problems: &mut Vec<Problem>
         problems.push(Problem::error(Some(place), key, message).near(&kind, names()));
         return None;
     };
-    let (sink, delivery) = (entry.build)(&item.key, &mut section, sender);
+    let (sink, delivery) = entry.build(&item.key, &mut section, sender);
     section.finish();
-    let fingerprint = format!("{} {} {} {}", item.key, entry.name, sender.node, canonical(table));
-    Some(SinkConfig { name: item.key.clone(), entry, sink, delivery, fingerprint, table: table.clone() })
+    let fingerprint =
+        format!("{} {} {} {} {}", item.key, entry.name, sender.node, canonical(table), entry.text());
+    let (name, entry, table) = (item.key.clone(), entry.clone(), table.clone());
+    Some(SinkConfig { name, entry, sink, delivery, fingerprint, table })
 }

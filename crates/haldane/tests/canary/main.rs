@@ -16,6 +16,7 @@
 
 mod amplification;
 mod believable;
+mod channels;
 mod clients;
 mod clients_db;
 mod clients_git;

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use haldane_core::{Fields, Kind, News, Severity, Sighting, Untrusted, Value};
+use haldane_core::{Fields, Kind, News, Sighting, Untrusted, Value};
 use jiff::Timestamp;
 
 use super::{Act, CLOSED, Incident, summary};
@@ -18,12 +18,14 @@ pub(super) fn news(kind: &'static Kind, incident: &Incident, reasons: &[String],
     News { seen: seen.severity(incident.severity), peer: incident.peer, incident: incident.number, at: now }
 }
 
-/// News of one that is over. If nothing has happened since the last message, that is of no weight.
+/// News of one that is over. If nothing has happened since the last message, it says so: few want to hear that.
 pub(super) fn closed(incident: &Incident, reasons: &[String], now: SystemTime) -> News {
     let known = incident.pace.messages > 0 && incident.pace.events == incident.events && reasons.len() == 1;
-    let news = news(&CLOSED, incident, reasons, now);
-    let severity = if known { Severity::Info } else { incident.severity };
-    News { seen: news.seen.severity(severity), ..news }
+    let mut news = news(&CLOSED, incident, reasons, now);
+    if known {
+        news.seen.fields.insert("nothing_new".into(), Value::Bool(true));
+    }
+    news
 }
 
 /// All that is known of an incident, as the facts of an event. `reason`: why it is told.

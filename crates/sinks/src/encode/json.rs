@@ -15,6 +15,13 @@ pub fn dumps(value: &Value) -> String {
     out
 }
 
+/// What Python's `repr(value)` returns, if text was decoded with `surrogateescape`.
+pub fn repr(value: &Value) -> String {
+    let mut out = String::new();
+    write_value(&mut out, value, &REPR);
+    out
+}
+
 /// An object of our own log, written member by member: no blanks, UTF-8. Text that is not UTF-8 is written
 /// with replacement characters, and beside it in base64 under its name with `_base64` appended.
 #[derive(Debug, Default)]
@@ -114,12 +121,24 @@ struct Style {
     comma: &'static str,
     colon: &'static str,
     text: fn(&mut String, &[u8]),
+    null: &'static str,
+    yes: &'static str,
+    no: &'static str,
     /// Whether bytes that are not UTF-8 need a member of their own.
     beside: bool,
 }
 
-const PYTHON: Style = Style { comma: ", ", colon: ": ", text: write_ascii, beside: false };
-const OURS: Style = Style { comma: ",", colon: ":", text: write_utf8, beside: true };
+const PYTHON: Style = Style {
+    comma: ", ",
+    colon: ": ",
+    text: write_ascii,
+    null: "null",
+    yes: "true",
+    no: "false",
+    beside: false,
+};
+const REPR: Style = Style { text: write_repr, null: "None", yes: "True", no: "False", ..PYTHON };
+const OURS: Style = Style { comma: ",", colon: ":", text: write_utf8, beside: true, ..PYTHON };
 
 /// What is still to be written, the last first.
 enum Step<'v> {
@@ -142,8 +161,8 @@ fn write_steps<'v>(out: &mut String, first: Step<'v>, style: &Style) {
             Step::Mark(mark) => out.push_str(mark),
             Step::Key(key) => (style.text)(out, key.as_bytes()),
             Step::BytesKey(key) => (style.text)(out, key.as_bytes()),
-            Step::Value(Value::Null) => out.push_str("null"),
-            Step::Value(Value::Bool(value)) => out.push_str(if *value { "true" } else { "false" }),
+            Step::Value(Value::Null) => out.push_str(style.null),
+            Step::Value(Value::Bool(value)) => out.push_str(if *value { style.yes } else { style.no }),
             Step::Value(Value::Int(number)) => {
                 let _ = write!(out, "{number}");
             }
@@ -219,6 +238,40 @@ fn write_ascii(out: &mut String, bytes: &[u8]) {
         }
     }
     out.push('"');
+}
+
+/// As Python's `repr` of a `str`: single quotes unless that would escape one, and what does not print escaped.
+fn write_repr(out: &mut String, bytes: &[u8]) {
+    let quote = if bytes.contains(&b'\'') && !bytes.contains(&b'"') { '"' } else { '\'' };
+    out.push(quote);
+    for chunk in bytes.utf8_chunks() {
+        for c in chunk.valid().chars() {
+            let _ = match c {
+                '\n' => write!(out, "\\n"),
+                '\r' => write!(out, "\\r"),
+                '\t' => write!(out, "\\t"),
+                '\\' => write!(out, "\\\\"),
+                c if c == quote => write!(out, "\\{c}"),
+                c => match (unprintable(c), u32::from(c)) {
+                    (false, _) => write!(out, "{c}"),
+                    (true, code @ ..=0xff) => write!(out, "\\x{code:02x}"),
+                    (true, code @ ..=0xffff) => write!(out, "\\u{code:04x}"),
+                    (true, code) => write!(out, "\\U{code:08x}"),
+                },
+            };
+        }
+        for byte in chunk.invalid() {
+            let _ = write!(out, "\\udc{byte:02x}");
+        }
+    }
+    out.push(quote);
+}
+
+/// What Python does not print, as far as it matters here: control and format characters, blanks but the one.
+fn unprintable(c: char) -> bool {
+    c.is_control()
+        || (c.is_whitespace() && c != ' ')
+        || matches!(c, '\u{ad}' | '\u{e0000}'..='\u{e007f}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
 }
 
 /// UTF-8; what a terminal might obey or hide is escaped.

@@ -18,15 +18,20 @@ mod tests;
 pub use cef::{cef, leef};
 pub use compatible::{compatible, members};
 pub use ecs::ecs;
-pub use json::dumps;
+pub use json::{dumps, repr};
 pub use layout::Layout;
 pub(crate) use layout::{FORMATS, pattern};
 pub use native::native;
 pub use ocsf::ocsf;
 pub use pattern::Pattern;
 pub use story::story;
-pub(crate) use text::tells_a_story;
+pub(crate) use text::{offered, tells_a_story};
 pub use text::{sentence, shown, text};
+
+/// A point in time as RFC 3339 writes it, in the zone of this machine.
+pub(crate) fn rfc3339(at: std::time::SystemTime) -> String {
+    time::rfc3339(&time::zoned(at, &jiff::tz::TimeZone::system()))
+}
 
 /// A fact that is text, as it may be shown.
 fn text_of(value: &haldane_core::Value) -> Option<String> {

@@ -509,3 +509,26 @@ fn a_mistake_in_a_pattern_is_said_when_it_is_read() {
     assert!(wrong("%(levelno)99999d", None).contains("at most"));
     assert!(wrong("%(asctime)s", Some("%")).contains("date format"));
 }
+
+#[test]
+fn a_value_is_printed_as_python_prints_it() {
+    let map = |value: Value| Value::Map([("k\'".to_owned(), value)].into());
+    let cases = [
+        (Value::from("it's"), r#""it's""#),
+        (Value::from("\"it's\""), r#"'"it\'s"'"#),
+        (
+            Value::from("a\\\n\r\t\u{7f}\u{a0}\u{e9}\u{200b}\u{e0001}"),
+            r"'a\\\n\r\t\x7f\xa0é\u200b\U000e0001'",
+        ),
+        (Value::from(&b"\xff"[..]), r"'\udcff'"),
+        (
+            Value::List(vec![Value::Null, true.into(), false.into(), (-7_i64).into()]),
+            "[None, True, False, -7]",
+        ),
+        (map(Value::List(vec![])), r#"{"k'": []}"#),
+    ];
+    // Python 3.11: print(repr(value)).
+    for (value, expected) in cases {
+        assert_eq!(super::repr(&value), expected);
+    }
+}

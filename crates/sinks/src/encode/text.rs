@@ -105,7 +105,7 @@ fn colour_of(severity: Severity) -> Style {
 }
 
 /// `root / hunter2`, with the domain as Windows writes it.
-fn offered(login: &Login) -> String {
+pub(crate) fn offered(login: &Login) -> String {
     let name = |text: &Untrusted| cut(text.to_string(), LONGEST_NAME);
     let username = login.username.as_ref().map_or_else(|| "(no name)".into(), name);
     let domain = login.domain.as_ref().map_or_else(String::new, |domain| format!("{}\\", name(domain)));

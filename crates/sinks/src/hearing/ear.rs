@@ -5,7 +5,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use haldane_core::{Event, Record, Severity};
+use haldane_core::{Class, Event, Record, Severity, Value};
 use jiff::{Timestamp, ToSpan, civil::Time, tz::TimeZone};
 use tokio::time::Instant;
 use uuid::Uuid;
@@ -167,6 +167,10 @@ const LOOK: Duration = Duration::from_secs(20);
 const SOON: Duration = Duration::from_millis(50);
 
 fn wanted(hearing: &Hearing, event: &Event) -> bool {
+    let nothing_new = event.fields.get("nothing_new") == Some(&Value::Bool(true));
+    if nothing_new && event.kind.class == Class::Incident && !hearing.closings {
+        return false;
+    }
     hearing.only.as_ref().is_none_or(|only| only.fits(event, Extent::Some))
         && !hearing.except.as_ref().is_some_and(|except| except.fits(event, Extent::All))
 }

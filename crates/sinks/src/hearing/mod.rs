@@ -41,6 +41,7 @@ pub struct Hearing {
     rate: Option<Rate>,
     digest: Digest,
     quiet: Option<Window>,
+    closings: bool,
     mask: bool,
 }
 
@@ -67,8 +68,8 @@ enum Digest {
 const MOST: usize = 1_000;
 
 impl Hearing {
-    /// Reads `only`, `except`, `rate`, `digest`, `quiet_hours` and `mask`. `mask`: whether that is the default.
-    pub fn configure(section: &mut Section<'_>, mask: bool) -> Self {
+    /// Reads `only`, `except`, `rate`, `digest`, `quiet_hours`, `closings` and `mask`, with the defaults of the last two.
+    pub fn configure(section: &mut Section<'_>, closings: bool, mask: bool) -> Self {
         let about = "Only these are sent: a table with services, kinds and sources, as in \
                      { services = [\"ssh\"], kinds = [\"*.login\"], sources = [\"10.0.0.0/8\"] }.";
         let only = filter(section, "only", about);
@@ -98,10 +99,13 @@ impl Hearing {
             }
             quiet
         });
+        let about = "With notify = \"incident\": whether the end of an incident is told where nothing new has happened since \
+                     the last message about it.";
+        let closings = section.flag("closings", closings, about);
         let about = "Whether passwords and other secrets that were tried are shown as first letter and length, and what \
                      could be cracked is left out. The store always has all of it.";
         let mask = section.flag("mask", mask, about);
-        Self { only, except, rate, digest, quiet, mask }
+        Self { only, except, rate, digest, quiet, closings, mask }
     }
 
     /// Whether each record is told or not by itself: nothing is counted or waits.

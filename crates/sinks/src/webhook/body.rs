@@ -1,10 +1,10 @@
 //! What is sent: JSON, a form or text. Forms and query strings are written as Python's requests writes them,
 //! since that is what receivers of the peer's messages expect.
 
-use std::fmt::Write as _;
-
 use haldane_core::section::{Node, Raw};
 use serde_json::{Map, Number, Value};
+
+use crate::http::url::encoded;
 
 /// How deep `data` may be nested.
 const DEPTH: usize = 16;
@@ -33,9 +33,9 @@ impl Body {
     }
 
     /// The bytes.
-    pub(super) fn bytes(&self) -> &[u8] {
+    pub(super) fn into_bytes(self) -> Vec<u8> {
         match self {
-            Self::Json(text) | Self::Form(text) | Self::Text(text) => text.as_bytes(),
+            Self::Json(text) | Self::Form(text) | Self::Text(text) => text.into_bytes(),
         }
     }
 }
@@ -189,43 +189,6 @@ impl Template {
     }
 }
 
-/// `application/x-www-form-urlencoded`.
-pub(super) fn encoded(pairs: &[(String, String)]) -> String {
-    let parts: Vec<_> =
-        pairs.iter().map(|(key, value)| format!("{}={}", quoted(key), quoted(value))).collect();
-    parts.join("&")
-}
-
-fn quoted(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'_' | b'.' | b'-' | b'~' => out.push(char::from(byte)),
-            b' ' => out.push('+'),
-            byte => {
-                let _ = write!(out, "%{byte:02X}");
-            }
-        }
-    }
-    out
-}
-
-/// An address as it may go over the wire: what an address cannot hold is escaped, what is escaped stays so.
-pub(super) fn wire_url(url: &str) -> String {
-    let mut out = String::with_capacity(url.len());
-    for byte in url.bytes() {
-        match byte {
-            b'!' | b'#'..=b';' | b'=' | b'?'..=b'[' | b']' | b'_' | b'a'..=b'z' | b'~' => {
-                out.push(char::from(byte))
-            }
-            byte => {
-                let _ = write!(out, "%{byte:02X}");
-            }
-        }
-    }
-    out
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
@@ -285,10 +248,5 @@ mod tests {
     fn other_places_are_an_operators_mistake() {
         assert!(Template::read(&text("%(messge)s")).is_err());
         assert!(Template::read(&text("%%(messge)s")).is_ok());
-    }
-
-    #[test]
-    fn an_address_is_escaped_once() {
-        assert_eq!(wire_url("http://h/p a?é=%20|"), "http://h/p%20a?%C3%A9=%20%7C");
     }
 }

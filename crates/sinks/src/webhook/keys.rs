@@ -3,19 +3,18 @@
 
 use std::ops::RangeInclusive;
 
-use base64::{Engine, prelude::BASE64_STANDARD};
 use haldane_core::{
     Section,
     section::{Node, Raw},
 };
-use ureq::{
-    Proxy,
-    http::{HeaderMap, HeaderName, HeaderValue, Uri, header},
-};
+use ureq::http::{HeaderMap, HeaderValue, Uri, header};
 
-use super::body::{self, Template};
+use super::{body::Template, peer::Payload};
 use crate::{
-    concealed::Concealed,
+    http::{
+        keys::{basic, own_headers, proof, texts, without_userinfo},
+        url,
+    },
     trust::{Files, Trust},
 };
 
@@ -41,7 +40,7 @@ pub(super) fn url(section: &mut Section<'_>, headers: &mut HeaderMap) -> Uri {
     let bare = bare.split('#').next().unwrap_or_default();
     let query = match &params {
         Some(Template::Text(text)) => text.clone(),
-        Some(template) => body::encoded(&template.pairs()),
+        Some(template) => url::encoded(&template.pairs()),
         None => String::new(),
     };
     let joint = match (query.is_empty(), bare.contains('?')) {
@@ -49,50 +48,12 @@ pub(super) fn url(section: &mut Section<'_>, headers: &mut HeaderMap) -> Uri {
         (false, true) => "&",
         (false, false) => "?",
     };
-    let uri = body::wire_url(&format!("{bare}{joint}{query}")).parse::<Uri>().ok();
+    let uri = url::wire(&format!("{bare}{joint}{query}")).parse::<Uri>().ok();
     let right = uri.filter(|uri| matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some());
     right.unwrap_or_else(|| {
         section.invalid("url", EXPECTED);
         Uri::from_static("http://localhost/")
     })
-}
-
-fn without_userinfo(url: &str) -> (String, Option<(String, String)>) {
-    let Some((scheme, rest)) = url.split_once("://") else { return (url.to_owned(), None) };
-    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
-    let (authority, path) = rest.split_at_checked(end).unwrap_or((rest, ""));
-    let Some((userinfo, host)) = authority.rsplit_once('@') else { return (url.to_owned(), None) };
-    let (username, password) = userinfo.split_once(':').unwrap_or((userinfo, ""));
-    (format!("{scheme}://{host}{path}"), Some((unescaped(username), unescaped(password))))
-}
-
-fn unescaped(text: &str) -> String {
-    let mut out = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((byte, after)) = rest.split_first() {
-        let hex = after.get(..2).and_then(|hex| std::str::from_utf8(hex).ok());
-        match hex.and_then(|hex| u8::from_str_radix(hex, 16).ok()).filter(|_| *byte == b'%') {
-            Some(value) => {
-                out.push(value);
-                rest = after.get(2..).unwrap_or_default();
-            }
-            None => {
-                out.push(*byte);
-                rest = after;
-            }
-        }
-    }
-    String::from_utf8_lossy(&out).into_owned()
-}
-
-/// RFC 7617. As requests does it: Latin-1 where that is possible.
-pub(super) fn basic(username: &str, password: &str) -> Option<HeaderValue> {
-    let both = format!("{username}:{password}");
-    let latin: Option<Vec<u8>> = both.chars().map(|c| u8::try_from(u32::from(c)).ok()).collect();
-    let proof = BASE64_STANDARD.encode(latin.unwrap_or_else(|| both.into_bytes()));
-    let mut value = HeaderValue::try_from(format!("Basic {proof}")).ok()?;
-    value.set_sensitive(true);
-    Some(value)
 }
 
 fn set_basic(headers: &mut HeaderMap, username: &str, password: &str) {
@@ -102,16 +63,8 @@ fn set_basic(headers: &mut HeaderMap, username: &str, password: &str) {
 }
 
 /// `headers`, `cookies` and `auth`.
-pub(super) fn set_headers(section: &mut Section<'_>, headers: &mut HeaderMap) {
-    for (name, value) in texts(section, "headers", "Headers of the request: a table.") {
-        let pair = (HeaderName::try_from(name.as_str()).ok(), HeaderValue::try_from(value.as_str()).ok());
-        let (Some(name), Some(mut value)) = pair else {
-            section.invalid("headers", format!("expected a header that HTTP can carry under {name:?}"));
-            continue;
-        };
-        value.set_sensitive(true);
-        headers.insert(name, value);
-    }
+pub(super) fn set_headers(section: &mut Section<'_>, headers: &mut HeaderMap, payload: Payload) {
+    own_headers(section, headers);
     let cookies = texts(section, "cookies", "Cookies: a table.");
     let cookies: Vec<_> = cookies.into_iter().map(|(name, value)| format!("{name}={value}")).collect();
     if !cookies.is_empty() {
@@ -126,45 +79,16 @@ pub(super) fn set_headers(section: &mut Section<'_>, headers: &mut HeaderMap) {
     let auth = section.list("auth", &[], "User name and password of basic authentication: a list of two.");
     match auth.as_slice() {
         [] => {}
+        // Python's own library writes UTF-8.
+        [username, password] if payload == Payload::LogRecord => {
+            headers.extend(
+                proof(format!("{username}:{password}").as_bytes())
+                    .map(|value| (header::AUTHORIZATION, value)),
+            );
+        }
         [username, password] => set_basic(headers, username, password),
         _ => section.invalid("auth", "expected a list of user name and password"),
     }
-}
-
-/// A table of texts; numbers and words for yes and no as Python writes them, null left out.
-fn texts(section: &mut Section<'_>, key: &'static str, about: &'static str) -> Vec<(String, String)> {
-    match section.raw(key, None, about) {
-        None | Some(Node { value: Raw::Null, .. }) => Vec::new(),
-        Some(Node { value: Raw::Table(table), .. }) => {
-            let mut texts = Vec::new();
-            for item in &table.entries {
-                match &item.node.value {
-                    Raw::Null => {}
-                    Raw::List(_) | Raw::Table(_) => {
-                        section.invalid(key, format!("expected text under {:?}", item.key));
-                    }
-                    Raw::Text(text) => texts.push((item.key.clone(), text.clone())),
-                    other => texts.push((item.key.clone(), other.shown())),
-                }
-            }
-            texts
-        }
-        Some(_) => {
-            section.invalid(key, "expected a table of texts");
-            Vec::new()
-        }
-    }
-}
-
-pub(super) fn proxies(section: &mut Section<'_>) -> Vec<(String, Concealed)> {
-    let proxies =
-        texts(section, "proxies", "Proxies: a table with http, https or all (http://, socks5:// …).");
-    for (scheme, proxy) in &proxies {
-        if Proxy::new(proxy).is_err() {
-            section.invalid("proxies", format!("expected the address of a proxy under {scheme:?}"));
-        }
-    }
-    proxies.into_iter().map(|(scheme, proxy)| (scheme, Concealed::new(proxy))).collect()
 }
 
 pub(super) fn data(section: &mut Section<'_>) -> Option<Template> {

@@ -164,7 +164,7 @@ pub fn configured(name: &str, entries: &[(&str, Raw)]) -> (Box<dyn AnySink>, Del
     let mut problems = Vec::new();
     let mut section = Section::new(&table, &mut problems);
     let entry = ALL.iter().find(|entry| entry.name == name).unwrap();
-    let (sink, delivery) = (entry.build)("test", &mut section, &Sender { node: "canary-1".into() });
+    let (sink, delivery) = entry.build("test", &mut section, &Sender { node: "canary-1".into() });
     section.finish();
     (sink, delivery, problems.iter().map(ToString::to_string).collect())
 }

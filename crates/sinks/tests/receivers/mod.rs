@@ -85,7 +85,7 @@ pub fn configured(kind: &str, configuration: Value) -> (Box<dyn AnySink>, Delive
     let mut problems = Vec::new();
     let mut section = Section::new(&table, &mut problems);
     let entry = ALL.iter().find(|entry| entry.name == kind).unwrap();
-    let (sink, delivery) = (entry.build)("test", &mut section, &Sender { node: "canary-1".into() });
+    let (sink, delivery) = entry.build("test", &mut section, &Sender { node: "canary-1".into() });
     section.finish();
     (sink, delivery, problems)
 }
@@ -404,6 +404,11 @@ impl Receiver {
             }
             let _ = stream.get_mut().flush();
         }
+    }
+
+    /// Where it is, over plain HTTP.
+    pub fn url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
     }
 
     /// The request of that number.

@@ -63,11 +63,14 @@ const CLASSES: &[(&str, Becomes)] = &[
     ("logging.NullHandler", Becomes::Nothing),
     ("logging.handlers.SocketHandler", Becomes::Pickled),
     ("logging.handlers.DatagramHandler", Becomes::Pickled),
-    ("logging.handlers.HTTPHandler", Becomes::Later),
+    (
+        "logging.handlers.HTTPHandler",
+        Becomes::Sink(http, &["host", "url", "method", "secure", "credentials", "context"]),
+    ),
     ("opencanary.logger.SocketJSONHandler", Becomes::Later),
     ("opencanary.logger.HpfeedsHandler", Becomes::Later),
-    ("opencanary.logger.SlackHandler", Becomes::Later),
-    ("opencanary.logger.TeamsHandler", Becomes::Later),
+    ("opencanary.logger.SlackHandler", Becomes::Sink(slack, &["webhook_url"])),
+    ("opencanary.logger.TeamsHandler", Becomes::Sink(teams, &["webhook_url"])),
 ];
 
 /// The arguments of the webhook: its own, then those of Python requests. Ours have the same names.
@@ -329,7 +332,72 @@ fn webhook(handler: &mut Handler<'_>) {
     handler.audience(false);
 }
 
+fn slack(handler: &mut Handler<'_>) {
+    chat(handler, "opencanary-slack", 200);
+}
+
+fn teams(handler: &mut Handler<'_>) {
+    chat(handler, "opencanary-teams", 202);
+}
+
+fn chat(handler: &mut Handler<'_>, payload: &str, status: i64) {
+    handler.set("type", Raw::Text("webhook".into()));
+    handler.need("webhook_url", "url");
+    handler.set("payload", Raw::Text(payload.into()));
+    handler.set("status_code", Raw::Int(status));
+    handler.audience(false);
+}
+
+/// What Python sends with each method: a query, or a form.
+fn http(handler: &mut Handler<'_>) {
+    handler.set("type", Raw::Text("webhook".into()));
+    handler.set("payload", Raw::Text("python-logrecord".into()));
+    let secure = match handler.arguments.get("secure").map(|item| (item, &item.node.value)) {
+        None | Some((_, Raw::Null)) => false,
+        Some((_, Raw::Bool(secure))) => *secure,
+        Some((item, _)) => {
+            handler.mistake(item, "expected true or false");
+            false
+        }
+    };
+    let host = handler.word("host", "\"logs.example.com\" or \"logs.example.com:8080\"");
+    let path = handler.word("url", "a path, as in \"/log\"");
+    if let (Some(host), Some(path), Some(from)) = (host, path, handler.arguments.get("host")) {
+        let scheme = if secure { "https" } else { "http" };
+        let slash = if path.starts_with('/') { "" } else { "/" };
+        handler.put(from, "url", Raw::Text(format!("{scheme}://{host}{slash}{path}")));
+    }
+    match handler.arguments.get("method").map(|item| (item, &item.node.value)) {
+        None => handler.set("method", Raw::Text("GET".into())),
+        Some((item, Raw::Text(method)))
+            if ["GET", "POST"].contains(&method.to_ascii_uppercase().as_str()) =>
+        {
+            handler.put(item, "method", Raw::Text(method.to_ascii_uppercase()));
+        }
+        Some((item, _)) => handler.mistake(item, "expected \"GET\" or \"POST\""),
+    }
+    match handler.arguments.get("credentials").map(|item| (item, &item.node.value)) {
+        None | Some((_, Raw::Null)) => {}
+        Some((item, Raw::List(parts))) if parts.len() == 2 => {
+            handler.put(item, "auth", item.node.value.clone());
+        }
+        Some((item, _)) => handler.mistake(item, "expected [\"user\", \"password\"]"),
+    }
+    handler.unsupported("context");
+    handler.audience(false);
+}
+
 impl Handler<'_> {
+    /// An argument that must be there and be text.
+    fn word(&mut self, argument: &str, expected: &str) -> Option<String> {
+        match self.arguments.get(argument).map(|item| (item, &item.node.value)) {
+            Some((_, Raw::Text(text))) => return Some(text.clone()),
+            Some((item, _)) => self.mistake(item, &format!("expected {expected}")),
+            None => self.missing(argument, expected),
+        }
+        None
+    }
+
     /// Sets a key that the operator did not write.
     fn set(&mut self, ours: &str, value: Raw) {
         let written = format!("{}.{ours}", self.sink.name);

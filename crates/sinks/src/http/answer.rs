@@ -16,36 +16,54 @@ use crate::{Failure, trust};
 /// The longest wait that a receiver can ask for: alerts are not silenced for longer.
 const LONGEST_WAIT: Duration = Duration::from_secs(3600);
 /// How many bytes of the answer are shown.
-pub(super) const EXCERPT: usize = 200;
+const EXCERPT: usize = 200;
 
 /// The answer that ended a delivery.
 #[derive(Debug)]
-pub(super) struct Answer {
-    pub(super) status: StatusCode,
-    pub(super) headers: HeaderMap,
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
     /// The start of the body.
-    pub(super) start: Vec<u8>,
+    pub(crate) start: Vec<u8>,
     /// Who answered: scheme, host and port.
-    pub(super) who: String,
+    pub(crate) who: String,
 }
 
 /// Judges an answer by the statuses that mean success.
-pub(super) fn judge(answer: &Answer, success: &[RangeInclusive<u16>]) -> Result<(), Failure> {
+pub(crate) fn judge(answer: &Answer, success: &[RangeInclusive<u16>]) -> Result<(), Failure> {
     let status = answer.status.as_u16();
     if success.iter().any(|range| range.contains(&status)) {
         return Ok(());
     }
-    let start = answer.start.get(..EXCERPT).unwrap_or(&answer.start).trim_ascii();
-    let text = if start.is_empty() { String::new() } else { format!(": \"{}\"", Untrusted::new(start)) };
-    let said = format!("{} answered {}{text}", answer.who, answer.status);
-    let advice = match status {
+    let said = answer.said(None);
+    match fault(status) {
         // It has the message. Sending that again for ever helps nobody.
-        200..=299 => {
-            return Err(Failure::Refused(format!(
-                "{said}; it took the message, but `status_code` expects another answer"
-            )));
+        Fault::Taken => Err(Failure::Refused(format!(
+            "{said}; it took the message, but `status_code` expects another answer"
+        ))),
+        Fault::Message => Err(Failure::Refused(said)),
+        Fault::Passing(advice) => {
+            Err(Failure::Later { why: format!("{said}{advice}"), after: wish(&answer.headers) })
         }
-        400 | 406 | 413 | 414 | 415 | 422 | 431 => return Err(Failure::Refused(said)),
+    }
+}
+
+/// Whose fault a status that is no success says it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// Nobody's.
+    Taken,
+    /// The message's.
+    Message,
+    /// Somebody's who can mend it: what to do, in words that follow the status.
+    Passing(&'static str),
+}
+
+/// What a status means by itself.
+pub(crate) fn fault(status: u16) -> Fault {
+    Fault::Passing(match status {
+        200..=299 => return Fault::Taken,
+        400 | 406 | 413 | 414 | 415 | 422 | 431 => return Fault::Message,
         300..=399 => "; it sends us elsewhere, where an alert cannot follow: put the new address into `url`",
         401 => "; check `auth` or the token in `headers` or `url`",
         403 => "; it knows the request, but does not allow it: check `auth`, `headers` and `url`",
@@ -53,13 +71,22 @@ pub(super) fn judge(answer: &Answer, success: &[RangeInclusive<u16>]) -> Result<
         405 => "; check `method` and `url`",
         407 => "; the proxy wants a login: put it into `proxies`, as in \"http://user:password@proxy:3128\"",
         _ => "",
-    };
-    Err(Failure::Later { why: format!("{said}{advice}"), after: wish(&answer.headers) })
+    })
+}
+
+impl Answer {
+    /// What was answered, in words; with the receiver's own, if they were found, else the start of its body.
+    pub(crate) fn said(&self, words: Option<&str>) -> String {
+        let body = words.map_or(self.start.as_slice(), str::as_bytes);
+        let start = body.get(..EXCERPT).unwrap_or(body).trim_ascii();
+        let text = if start.is_empty() { String::new() } else { format!(": \"{}\"", Untrusted::new(start)) };
+        format!("{} answered {}{text}", self.who, self.status)
+    }
 }
 
 /// `Retry-After` (RFC 9110, section 10.2.3): seconds, or a date. A date is compared with the receiver's own
 /// `Date`, so that clocks need not agree.
-fn wish(headers: &HeaderMap) -> Option<Duration> {
+pub(crate) fn wish(headers: &HeaderMap) -> Option<Duration> {
     let text = |name| headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim);
     let wish = text(header::RETRY_AFTER)?;
     let wait = match wish.parse::<u64>() {
@@ -74,22 +101,20 @@ fn wish(headers: &HeaderMap) -> Option<Duration> {
 }
 
 /// What to report when there was no answer.
-pub(super) fn failure(error: &ureq::Error, who: &str, patience: Duration) -> Failure {
+pub(crate) fn failure(error: &ureq::Error, who: &str, patience: Duration, authorities: &str) -> Failure {
     let inner: &(dyn std::error::Error + 'static) = match error {
         ureq::Error::Io(error) => error,
         ureq::Error::Rustls(error) => error,
         other => other,
     };
-    if let Some(advice) = trust::advice(inner, "verify") {
+    if let Some(advice) = trust::advice(inner, authorities) {
         return Failure::later(format!("{who}: {advice}"));
     }
     let seconds = patience.as_secs_f64();
     Failure::later(match error {
         ureq::Error::Timeout(ureq::Timeout::Resolve) => format!("no answer from DNS about {who} in time"),
         ureq::Error::Timeout(_) => format!("no answer from {who} within {seconds:.0} s"),
-        ureq::Error::HostNotFound => {
-            format!("the name in {who} was not found: check `url` and this machine's DNS")
-        }
+        ureq::Error::HostNotFound => not_found(who),
         ureq::Error::ConnectionFailed => {
             format!("no connection to {who}: check `url` and the firewalls between")
         }
@@ -97,6 +122,8 @@ pub(super) fn failure(error: &ureq::Error, who: &str, patience: Duration) -> Fai
             let reason: String = Untrusted::new(reason.trim()).to_string().chars().take(EXCERPT).collect();
             format!("the proxy made no connection to {who}: {reason}")
         }
+        // The only name that the standard library has for it.
+        ureq::Error::Io(error) if error.to_string().contains("lookup address") => not_found(who),
         ureq::Error::Io(error) => match error.kind() {
             ErrorKind::ConnectionRefused => format!("{who} refused the connection: is the receiver running?"),
             ErrorKind::UnexpectedEof | ErrorKind::ConnectionReset | ErrorKind::BrokenPipe => {
@@ -107,6 +134,10 @@ pub(super) fn failure(error: &ureq::Error, who: &str, patience: Duration) -> Fai
         ureq::Error::BadUri(_) | ureq::Error::Http(_) => format!("{who} cannot be asked: check `url`"),
         other => format!("{who} gave no proper answer ({other})"),
     })
+}
+
+fn not_found(who: &str) -> String {
+    format!("the name in {who} was not found: check `url` and this machine's DNS")
 }
 
 #[cfg(test)]
