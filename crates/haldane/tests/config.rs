@@ -494,7 +494,10 @@ fn mistakes_in_a_handler_name_its_own_arguments() {
         "\"a\": {\"class\": \"logging.FileHandler\", \"filname\": \"x\",\n\"formatter\": \"plian\"},\n\
         \"b\": {\"class\": \"logging.handlers.SysLogHandler\", \"address\": 3,\n\"socktype\": \"tcp\"},\n\
         \"c\": {\"class\": \"logging.handlers.SMTPHandler\", \"mailhost\": [\"a\"], \"fromaddr\": \"a@b\", \"toaddrs\": [],\n\
-        \"credentials\": \"x\"}",
+        \"credentials\": \"x\"},\n\
+        \"d\": {\"class\": \"opencanary.logger.SocketJSONHandler\", \"host\": \"h\", \"port\": 65536},\n\
+        \"e\": {\"class\": \"opencanary.logger.HpfeedsHandler\", \"host\": \"h\", \"ident\": \"i\", \
+        \"secret\": \"s\", \"channel\": []}",
     );
     let expected = [
         "o.conf:2: warning: logger.kwargs.handlers.a.filname: unknown key (did you mean \"filename\"?)",
@@ -505,6 +508,10 @@ fn mistakes_in_a_handler_name_its_own_arguments() {
          \"ext://socket.SOCK_STREAM\", found \"tcp\"",
         "o.conf:6: error: logger.kwargs.handlers.c.mailhost: expected \"host\" or [\"host\", port], found a list",
         "o.conf:7: error: logger.kwargs.handlers.c.credentials: expected [\"user\", \"password\"], found \"x\"",
+        "o.conf:8: error: logger.kwargs.handlers.d.port: expected a port from 1 to 65535, found 65536",
+        "o.conf:9: warning: logger.kwargs.handlers.e.channel: unknown key (did you mean \"channels\"?)",
+        "o.conf:9: error: logger.kwargs.handlers.e.port: expected a port, found none",
+        "o.conf:9: error: logger.kwargs.handlers.e.channels: expected a value, found none",
     ];
     assert_eq!(found, expected);
 }
@@ -530,6 +537,11 @@ fn handlers_become_sinks_that_write_as_the_peer_does() {
         format!(
             "[sink.timed]\ntype = \"file\"\npath = \"/nowhere/d.log\"\n{everything}rotate_when = \"midnight\"\n\
             rotate_interval = 1\nkeep = 7\nutc = true\n"
+        ),
+        format!("[sink.lines]\ntype = \"tcp\"\naddress = \"192.0.2.3:5170\"\n{everything}\n"),
+        format!(
+            "[sink.feeds]\ntype = \"hpfeeds\"\naddress = \"[2001:db8::3]:10000\"\nident = \"canary\"\n\
+            secret = \"s3cret\"\nchannels = [\"test.events\"]\n{everything}"
         ),
         format!(
             "[sink.syslog]\ntype = \"syslog\"\naddress = \"localhost:514\"\ntransport = \"udp\"\nfacility = \"local0\"\n\
@@ -625,7 +637,7 @@ fn a_file_with_every_key_loads_without_a_remark() {
     assert_eq!(config.services.len(), known.count());
     assert_eq!(
         config.sinks.iter().map(|sink| sink.name.as_str()).collect::<Vec<_>>(),
-        ["console", "file", "watched", "sized", "timed", "syslog", "unix", "mail", "hook"]
+        ["console", "file", "watched", "sized", "timed", "lines", "feeds", "syslog", "unix", "mail", "hook"]
     );
 }
 

@@ -6,11 +6,14 @@ pub mod delivery;
 mod desk;
 pub mod encode;
 pub mod file;
+pub mod hpfeeds;
+mod link;
 pub mod runner;
 pub mod sink;
 pub mod smtp;
 pub mod stdout;
 pub mod syslog;
+pub mod tcp;
 mod trust;
 pub mod webhook;
 
@@ -21,8 +24,10 @@ pub use sink::{AnySink, Entry, Failure, Sender, Signals, Sink};
 #[rustfmt::skip]
 pub static ALL: &[Entry] = &[
     Entry::of::<file::File>(),
+    Entry::of::<hpfeeds::Hpfeeds>(),
     Entry::of::<smtp::Smtp>(),
     Entry::of::<stdout::Stdout>(),
     Entry::of::<syslog::Syslog>(),
+    Entry::of::<tcp::Tcp>(),
     Entry::of::<webhook::Webhook>(),
 ];

@@ -64,8 +64,11 @@ const CLASSES: &[(&str, Becomes)] = &[
     ("logging.handlers.SocketHandler", Becomes::Pickled),
     ("logging.handlers.DatagramHandler", Becomes::Pickled),
     ("logging.handlers.HTTPHandler", Becomes::Later),
-    ("opencanary.logger.SocketJSONHandler", Becomes::Later),
-    ("opencanary.logger.HpfeedsHandler", Becomes::Later),
+    ("opencanary.logger.SocketJSONHandler", Becomes::Sink(socket_json, &["host", "port"])),
+    (
+        "opencanary.logger.HpfeedsHandler",
+        Becomes::Sink(hpfeeds, &["host", "port", "ident", "secret", "channels"]),
+    ),
     ("opencanary.logger.SlackHandler", Becomes::Later),
     ("opencanary.logger.TeamsHandler", Becomes::Later),
 ];
@@ -167,7 +170,10 @@ fn handler(found: &Item, formatters: &Table, problems: &mut Vec<Problem>) -> Opt
             let sink = table(&arguments.name);
             let mut handler = Handler { arguments, sink, place, problems };
             convert(&mut handler);
-            handler.formatter(formatters);
+            // The peer's handler writes the bare line, whatever formatter it has.
+            if name != "opencanary.logger.SocketJSONHandler" {
+                handler.formatter(formatters);
+            }
             handler.levels();
             Some(handler.sink)
         }
@@ -329,6 +335,21 @@ fn webhook(handler: &mut Handler<'_>) {
     handler.audience(false);
 }
 
+fn socket_json(handler: &mut Handler<'_>) {
+    handler.set("type", Raw::Text("tcp".into()));
+    handler.address();
+    handler.audience(true);
+}
+
+fn hpfeeds(handler: &mut Handler<'_>) {
+    handler.set("type", Raw::Text("hpfeeds".into()));
+    handler.address();
+    for key in ["ident", "secret", "channels"] {
+        handler.need(key, key);
+    }
+    handler.audience(true);
+}
+
 impl Handler<'_> {
     /// Sets a key that the operator did not write.
     fn set(&mut self, ours: &str, value: Raw) {
@@ -419,6 +440,24 @@ impl Handler<'_> {
                 self.mistake(found, "expected [\"host\", port] or the path of a socket");
                 (default(&self.place), false)
             }
+        }
+    }
+
+    /// `host` and `port`, which are one key of ours.
+    fn address(&mut self) {
+        let Some(host) = self.arguments.get("host") else { return self.missing("host", "a host's name") };
+        let Some(port) = self.arguments.get("port") else { return self.missing("port", "a port") };
+        match (&host.node.value, &port.node.value) {
+            (Raw::Text(name), Raw::Int(1..=65_535)) => {
+                let shown = port.node.value.shown();
+                let address = match name.contains(':') {
+                    true => format!("[{name}]:{shown}"),
+                    false => format!("{name}:{shown}"),
+                };
+                self.put(host, "address", Raw::Text(address));
+            }
+            (Raw::Text(_), _) => self.mistake(port, "expected a port from 1 to 65535"),
+            _ => self.mistake(host, "expected a host's name or address"),
         }
     }
 
