@@ -7,7 +7,10 @@ mod desk;
 pub mod encode;
 pub mod file;
 pub mod hpfeeds;
+pub mod kafka;
 mod link;
+pub mod mqtt;
+pub mod nats;
 pub mod runner;
 pub mod sink;
 pub mod smtp;
@@ -25,6 +28,9 @@ pub use sink::{AnySink, Entry, Failure, Sender, Signals, Sink};
 pub static ALL: &[Entry] = &[
     Entry::of::<file::File>(),
     Entry::of::<hpfeeds::Hpfeeds>(),
+    Entry::of::<kafka::Kafka>(),
+    Entry::of::<mqtt::Mqtt>(),
+    Entry::of::<nats::Nats>(),
     Entry::of::<smtp::Smtp>(),
     Entry::of::<stdout::Stdout>(),
     Entry::of::<syslog::Syslog>(),

@@ -7,6 +7,7 @@ mod courier;
 mod datagram;
 mod host;
 mod stream;
+mod topic;
 mod unsure;
 
 use std::{
@@ -31,6 +32,7 @@ pub(crate) use self::{
     datagram::{LONGEST_DATAGRAM, LOOK_UP_EVERY, REFUSAL, is_too_long, refusal, udp},
     host::Host,
     stream::Stream,
+    topic::Topic,
 };
 use crate::{
     Failure,
@@ -77,10 +79,20 @@ impl Far {
     /// # Errors
     /// To be put into words by [`Self::why`].
     pub(crate) async fn connect(&self) -> io::Result<Stream> {
-        let stream = tcp(&self.host).await?;
+        self.connect_to(&self.host).await
+    }
+
+    /// The same to another server of the same sort. Unless it is on the host that was configured, its
+    /// certificate must hold its own name.
+    ///
+    /// # Errors
+    /// To be put into words by [`Self::why`].
+    pub(crate) async fn connect_to(&self, host: &Host) -> io::Result<Stream> {
+        let stream = tcp(host).await?;
         match &self.tls {
             None => Ok(Stream::Tcp(stream)),
-            Some(tls) => tls.begin(stream).await,
+            Some(tls) if host.name == self.host.name => tls.begin(stream).await,
+            Some(tls) => tls.begin_as(host, stream).await,
         }
     }
 
@@ -134,15 +146,15 @@ impl Tls {
         Ok(Stream::Tls(Box::new(connector.connect(self.name.clone(), stream).await?)))
     }
 
-    pub(crate) fn renew(&mut self) {
-        self.trust.renew();
-    }
-
-    /// The same for another server: one of several, with its own name in its certificate.
-    pub(crate) async fn begin_with(&self, host: &str, stream: TcpStream) -> io::Result<Stream> {
-        let name = ServerName::try_from(host.to_owned()).map_err(io::Error::other)?;
+    async fn begin_as(&self, host: &Host, stream: TcpStream) -> io::Result<Stream> {
+        let name = ServerName::try_from(host.name.clone())
+            .map_err(|_| Words(format!("{} is no name that a certificate can hold", host.name)))?;
         let connector = TlsConnector::from(self.trust.config().map_err(io::Error::other)?);
         Ok(Stream::Tls(Box::new(connector.connect(name, stream).await?)))
+    }
+
+    pub(crate) fn renew(&mut self) {
+        self.trust.renew();
     }
 }
 
@@ -235,6 +247,12 @@ pub(crate) enum Trouble {
 impl From<io::Error> for Trouble {
     fn from(error: io::Error) -> Self {
         Self::Broken(error)
+    }
+}
+
+impl From<Words> for Trouble {
+    fn from(words: Words) -> Self {
+        Self::Broken(words.into())
     }
 }
 
