@@ -6,6 +6,7 @@ pub mod delivery;
 mod desk;
 pub mod encode;
 pub mod file;
+pub mod gelf;
 pub mod hpfeeds;
 pub mod kafka;
 mod link;
@@ -27,6 +28,7 @@ pub use sink::{AnySink, Entry, Failure, Sender, Signals, Sink};
 #[rustfmt::skip]
 pub static ALL: &[Entry] = &[
     Entry::of::<file::File>(),
+    Entry::of::<gelf::Gelf>(),
     Entry::of::<hpfeeds::Hpfeeds>(),
     Entry::of::<kafka::Kafka>(),
     Entry::of::<mqtt::Mqtt>(),

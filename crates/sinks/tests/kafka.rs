@@ -177,9 +177,7 @@ fn cluster(metadata: i16, produce: i16) -> u16 {
                 if request[1] == 3 {
                     answer.extend([[0; 4], 1_i32.to_be_bytes(), 7_i32.to_be_bytes()].concat());
                     answer.extend([text("127.0.0.1"), i32::from(port).to_be_bytes().to_vec()].concat());
-                    answer.extend(
-                        [&[0xff; 4][..], &7_i32.to_be_bytes(), &1_i32.to_be_bytes()].concat(),
-                    );
+                    answer.extend([&[0xff; 4][..], &7_i32.to_be_bytes(), &1_i32.to_be_bytes()].concat());
                     answer.extend([&metadata.to_be_bytes()[..], &text("haldane"), &[0]].concat());
                     let partition = [&[0; 2][..], &[0; 4], &7_i32.to_be_bytes(), &[0; 8]].concat();
                     let none = metadata != 0;

@@ -7,7 +7,7 @@ use std::{io, time::Duration};
 
 use tokio::io::AsyncWriteExt;
 
-use super::{Stream, stream::Heard, unsure::Unsure};
+use super::{Far, Stream, stream::Heard, unsure::Unsure};
 
 /// A connection that is kept, and what may be lost with it.
 #[derive(Debug)]
@@ -79,6 +79,19 @@ impl Courier {
             false => self.unsure.clear(),
         }
         Ok(Ok(()))
+    }
+
+    /// For protocols without any answers: connects if need be, and writes.
+    ///
+    /// # Errors
+    /// To be put into words by [`Far::why`].
+    pub(crate) async fn deliver(&mut self, far: &Far, frames: Vec<u8>) -> io::Result<()> {
+        if !self.stands().await.unwrap_or(false) {
+            let stream = far.connect().await?;
+            self.opened(stream).await?;
+        }
+        // There are no answers, so there is no error either.
+        self.write(frames).await.map(|_| ())
     }
 
     fn error(&self, heard: &Heard) -> Option<Vec<u8>> {

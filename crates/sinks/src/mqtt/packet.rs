@@ -116,6 +116,9 @@ impl Answer {
     /// Reads the next packet.
     pub(super) async fn read(line: &mut Line, version: Version) -> std::io::Result<Self> {
         let head = line.read_u8().await?;
+        if ![0x20, 0x40, 0xd0, 0xe0].contains(&head) {
+            return Err(foreign("MQTT"));
+        }
         let mut length = 0_usize;
         for digit in 0..4_u32 {
             let byte = line.read_u8().await?;

@@ -4,8 +4,6 @@
 //! There are no acknowledgements; what may be lost with a connection is sent again on the next (see
 //! [`crate::link`]).
 
-use std::io;
-
 use haldane_core::{Record, Section, Severity, Wants};
 
 use crate::{
@@ -34,21 +32,6 @@ impl Sink for Tcp {
     }
 
     async fn deliver(&mut self, batch: &[Record]) -> Result<(), Failure> {
-        self.send(batch).await.map_err(|error| Failure::later(self.far.why(&error)))
-    }
-
-    fn reopen(&mut self) {
-        self.far.renew();
-        self.courier.close();
-    }
-}
-
-impl Tcp {
-    async fn send(&mut self, batch: &[Record]) -> io::Result<()> {
-        if !self.courier.stands().await.unwrap_or(false) {
-            let stream = self.far.connect().await?;
-            self.courier.opened(stream).await?;
-        }
         let mut lines = Vec::new();
         for record in batch {
             // A pattern may hold a line feed, but a receiver takes each for the end of an event.
@@ -56,9 +39,12 @@ impl Tcp {
             lines.extend_from_slice(line.as_bytes());
             lines.push(b'\n');
         }
-        // There are no answers, so there is no error either.
-        let _ = self.courier.write(lines).await?;
-        Ok(())
+        self.courier.deliver(&self.far, lines).await.map_err(|error| Failure::later(self.far.why(&error)))
+    }
+
+    fn reopen(&mut self) {
+        self.far.renew();
+        self.courier.close();
     }
 }
 

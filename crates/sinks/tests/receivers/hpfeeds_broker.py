@@ -1,11 +1,16 @@
 """A real hpfeeds broker (PyPI hpfeeds) for the tests: prints its port, then each message that it took as JSON."""
 
 import asyncio
+import asyncio.sslproto
 import json
 import sys
 
 from hpfeeds.broker.auth.memory import Authenticator
 from hpfeeds.broker.server import Server
+
+# Where the broker looks for the TLS object; Python 3.11 has it one step nearer.
+if not hasattr(asyncio.sslproto.SSLProtocol, "_sslpipe"):
+    asyncio.sslproto.SSLProtocol._sslpipe = property(lambda protocol: protocol)
 
 KNOWN = {"canary": {"secret": "s3cret", "pubchans": ["alerts", "all"], "subchans": [], "owner": "ops"}}
 
