@@ -1,7 +1,7 @@
 //! Events for Graylog, or whatever else takes GELF, over UDP, TCP or TLS.
 //!
 //! There are no acknowledgements: over UDP a receiver that is not there is noticed, over TCP what may be lost with
-//! a connection is sent again on the next (see [`crate::link`]).
+//! a connection is sent again on the next.
 
 mod message;
 

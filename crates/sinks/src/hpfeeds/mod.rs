@@ -2,7 +2,7 @@
 //!
 //! The protocol has no specification but its implementations (<https://hpfeeds.org/wire-protocol>). It has no
 //! acknowledgements, only errors, after which the broker hangs up; what may be lost with a connection is sent
-//! again on the next (see [`crate::link`]).
+//! again on the next.
 
 mod frame;
 

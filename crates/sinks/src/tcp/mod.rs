@@ -1,8 +1,7 @@
 //! Lines of JSON over TCP, as OpenCanary's SocketJSONHandler sends them, with TLS if wanted: for Logstash, Vector,
 //! Fluent Bit, netcat and whatever else takes lines.
 //!
-//! There are no acknowledgements; what may be lost with a connection is sent again on the next (see
-//! [`crate::link`]).
+//! There are no acknowledgements; what may be lost with a connection is sent again on the next.
 
 use haldane_core::{Record, Section, Severity, Wants};
 
