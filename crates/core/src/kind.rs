@@ -62,6 +62,8 @@ pub enum Class {
     Scan,
     /// A bait was taken.
     Bait,
+    /// What is known of an incident, told anew: made of events that were told already.
+    Incident,
     /// About this program, not about a peer. People are not told unless they ask.
     Operational,
 }
@@ -78,6 +80,7 @@ impl Class {
             Self::Exploit => "exploit",
             Self::Scan => "scan",
             Self::Bait => "bait",
+            Self::Incident => "incident",
             Self::Operational => "operational",
         }
     }

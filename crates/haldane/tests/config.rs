@@ -521,7 +521,9 @@ fn handlers_become_sinks_that_write_as_the_peer_does() {
     let root = import::translate(&json(FULL), &mut Vec::new());
     let text = print::toml(&root, "x", &[]);
     let audience = |operational: bool| {
-        format!("format = \"compatible\"\nmin_severity = \"low\"\noperational = {operational}\n")
+        format!(
+            "format = \"compatible\"\nmin_severity = \"low\"\noperational = {operational}\nmask = false\n"
+        )
     };
     let everything = audience(true);
     let people = audience(false);

@@ -1,4 +1,4 @@
-//! From a stamped event to one worth keeping: is it on an ignore list, are its credentials bait, to which
+//! From a stamped event to one worth keeping: is it on an ignore list, what do the rules say, are its credentials bait, to which
 //! incident does it belong. Plain calls in a fixed order; the order is policy, so it is code and not
 //! configuration. Nothing here waits, and memory is bounded whoever knocks: what takes long (hashes) is left
 //! as [`haldane_core::Honeycred::Pending`] for [`Checker`], which somebody else calls elsewhere.
@@ -9,6 +9,7 @@ pub mod ignore;
 pub mod incidents;
 mod ntlm;
 mod response;
+pub mod rules;
 mod scram;
 mod snmpv3;
 
@@ -20,6 +21,7 @@ pub use crate::{
     honeycreds::{Checker, Honeycreds},
     ignore::Ignore,
     incidents::Incidents,
+    rules::{Names, NoNames, Rules},
 };
 
 /// A honey-credential was recognised after the sinks had had the login without that verdict.
@@ -34,6 +36,8 @@ pub static KINDS: &[&Kind] = &[&USED];
 pub struct Settings {
     /// What is stored and not sent.
     pub ignore: Ignore,
+    /// What else the operator says of events.
+    pub rules: Rules,
     /// The bait of each service, by its name.
     pub checker: Checker,
     /// An incident ends after this much silence from its source.
@@ -47,6 +51,7 @@ pub struct Settings {
 #[derive(Debug)]
 pub struct Pipeline {
     ignore: Ignore,
+    rules: Rules,
     checker: Checker,
     incidents: Incidents,
 }
@@ -54,19 +59,24 @@ pub struct Pipeline {
 impl Pipeline {
     /// A pipeline that has seen nothing yet.
     pub fn new(settings: Settings) -> Self {
-        let Settings { ignore, checker, quiet, first_incident } = settings;
-        Self { ignore, checker, incidents: Incidents::new(quiet, first_incident) }
+        let Settings { ignore, rules, checker, quiet, first_incident } = settings;
+        Self { ignore, rules, checker, incidents: Incidents::new(quiet, first_incident) }
     }
 
-    /// Goes on with other ignore lists and other bait. Open incidents stay open.
-    pub fn reconfigure(&mut self, ignore: Ignore, checker: Checker) {
+    /// Goes on with other ignore lists, rules and bait. Open incidents stay open. Returns the old rules, with what
+    /// they have counted.
+    pub fn reconfigure(&mut self, ignore: Ignore, rules: Rules, checker: Checker) -> Rules {
         self.ignore = ignore;
         self.checker = checker;
+        std::mem::replace(&mut self.rules, rules)
     }
 
     /// Completes one event.
     pub fn take(&mut self, event: &mut Event) {
         event.ignored |= self.ignore.matches(event);
+        if !event.ignored {
+            self.rules.apply(event, &NoNames);
+        }
         if event.ignored {
             return;
         }

@@ -11,7 +11,7 @@ use haldane_core::{
     Class, Event, Fields, Honeycred, Kind, Login, Peer, Problem, Secret, Section, Severity, Table, Transport,
     section::{Item, Node, Place, Raw},
 };
-use haldane_pipeline::{Checker, Honeycreds, Ignore, Incidents, Pipeline, Settings, ignore};
+use haldane_pipeline::{Checker, Honeycreds, Ignore, Incidents, Pipeline, Rules, Settings, ignore};
 use uuid::Uuid;
 
 static LOGIN: Kind = Kind::new(2000, "ftp.login", Class::Login, Severity::High, "FTP login");
@@ -42,7 +42,13 @@ fn login(username: &str, password: &str) -> Event {
 }
 
 fn pipeline(ignore: Ignore, checker: Checker) -> Pipeline {
-    Pipeline::new(Settings { ignore, checker, quiet: Incidents::QUIET, first_incident: 1 })
+    Pipeline::new(Settings {
+        ignore,
+        rules: Rules::default(),
+        checker,
+        quiet: Incidents::QUIET,
+        first_incident: 1,
+    })
 }
 
 fn ignoring(sources: &[&str], kinds: &[u32]) -> Pipeline {
@@ -166,7 +172,7 @@ fn another_configuration_leaves_incidents_open() {
     let mut pipeline = pipeline(Ignore::default(), Checker::default());
     let (mut before, mut after) = (event("192.0.2.1", 0), login("admin", "hunter2"));
     pipeline.take(&mut before);
-    pipeline.reconfigure(Ignore::default(), checker(&[(Some("admin"), Some("hunter2"))]));
+    pipeline.reconfigure(Ignore::default(), Rules::default(), checker(&[(Some("admin"), Some("hunter2"))]));
     pipeline.take(&mut after);
     assert_eq!((after.incident, after.honeycred), (before.incident, Honeycred::Yes));
 }

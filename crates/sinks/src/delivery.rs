@@ -7,7 +7,7 @@ use haldane_core::{
     section::{Raw, parse_duration},
 };
 
-use crate::Sink;
+use crate::{Hearing, Sink};
 
 /// How a sink is served, whatever it is.
 #[derive(Debug, Clone, PartialEq)]
@@ -20,6 +20,8 @@ pub struct Delivery {
     pub timeout: Duration,
     /// Most records in one delivery.
     pub batch: usize,
+    /// Which of the events that it wants it is told, when, and how much of them.
+    pub hearing: Hearing,
 }
 
 impl Delivery {
@@ -40,7 +42,8 @@ impl Delivery {
         );
         let timeout = section.duration("timeout", S::TIMEOUT, "The longest that one delivery may take.");
         let wants = Wants { severity: severity.unwrap_or(S::WANTS.severity), operational };
-        Self { name: name.to_owned(), wants, timeout, batch: S::BATCH }
+        let hearing = Hearing::configure(section, S::MASK);
+        Self { name: name.to_owned(), wants, timeout, batch: S::BATCH, hearing }
     }
 
     /// How long a sink should wait by its own clock: a little less than `timeout`, so that its own words for

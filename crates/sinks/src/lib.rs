@@ -7,6 +7,7 @@ mod desk;
 pub mod encode;
 pub mod file;
 pub mod gelf;
+pub mod hearing;
 pub mod hpfeeds;
 pub mod kafka;
 mod link;
@@ -22,6 +23,7 @@ mod trust;
 pub mod webhook;
 
 pub use delivery::Delivery;
+pub use hearing::{Hearing, KINDS};
 pub use sink::{AnySink, Entry, Failure, Sender, Signals, Sink};
 
 /// Every sink.

@@ -18,7 +18,7 @@ use std::{
 
 use common::{Memory, record, records, user};
 use haldane_core::{Record, Section, Severity, Wants};
-use haldane_sinks::{Delivery, Failure, Sender, Sink, runner::run};
+use haldane_sinks::{Delivery, Failure, Hearing, Sender, Sink, runner::run};
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
@@ -104,7 +104,13 @@ struct Run {
 
 fn start(memory: &Arc<Memory>, name: &str, batch: usize, fake: Fake) -> Run {
     let stop = CancellationToken::new();
-    let delivery = Delivery { name: name.into(), wants: ALL, timeout: Duration::from_secs(20), batch };
+    let delivery = Delivery {
+        name: name.into(),
+        wants: ALL,
+        timeout: Duration::from_secs(20),
+        batch,
+        hearing: Hearing::default(),
+    };
     let task = tokio::spawn(run(fake.clone(), delivery, memory.clone(), memory.signals(&stop)));
     Run { fake, stop, task }
 }
@@ -291,7 +297,13 @@ async fn unwanted_records_move_the_cursor_and_cost_few_saves() {
     let memory = Memory::new();
     let stop = CancellationToken::new();
     let wants = Wants { severity: Severity::Critical, operational: false };
-    let delivery = Delivery { name: "a".into(), wants, timeout: Duration::from_secs(1), batch: 1 };
+    let delivery = Delivery {
+        name: "a".into(),
+        wants,
+        timeout: Duration::from_secs(1),
+        batch: 1,
+        hearing: Hearing::default(),
+    };
     let fake = Fake::default();
     let task = tokio::spawn(run(fake.clone(), delivery, memory.clone(), memory.signals(&stop)));
     for seq in 1..=1000 {

@@ -280,7 +280,7 @@ fn time(at: SystemTime) -> String {
 }
 
 /// How long ago, a date, a local time, or a time with its offset.
-fn when(text: &str) -> Result<SystemTime, String> {
+pub(super) fn when(text: &str) -> Result<SystemTime, String> {
     let text = text.trim();
     let system = |at: Timestamp| {
         let since = u64::try_from(at.as_microsecond()).ok().map(Duration::from_micros);

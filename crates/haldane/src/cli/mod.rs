@@ -5,6 +5,7 @@ pub mod check;
 pub mod events;
 pub mod files;
 pub mod opencanaryd;
+pub mod rules;
 
 use std::{
     ffi::OsString,
@@ -80,6 +81,9 @@ enum Command {
     ///
     /// The event says that it is a test. Exits with 1 if a sink failed.
     TestAlert(alert::TestAlert),
+    /// Which rules events would meet, and which presets there are.
+    #[command(subcommand)]
+    Rules(rules::Command),
     /// Print a script that completes commands in your shell.
     ///
     /// For bash: haldane completions bash > ~/.local/share/bash-completion/completions/haldane
@@ -150,6 +154,7 @@ fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
         Command::Import { file } => files::import(&file),
         Command::Events(events) => events.run(),
         Command::TestAlert(alert) => alert.run(),
+        Command::Rules(rules) => rules.run(),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Arguments::command(), "haldane", &mut script);

@@ -18,7 +18,7 @@ pub mod text;
 use std::{fmt, net::IpAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use haldane_core::{Host, Keep, Problem, Table, Windows};
-use haldane_pipeline::Ignore;
+use haldane_pipeline::{Ignore, Rules};
 
 use self::{environment::Lookup, keep::Folder};
 pub use self::{
@@ -78,6 +78,8 @@ pub struct Config {
     pub group: Option<String>,
     /// What reaches no sink.
     pub ignore: Ignore,
+    /// What else is said of events.
+    pub rules: Rules,
     /// The store.
     pub store: StoreSettings,
     /// Bounds over all services.

@@ -11,7 +11,7 @@ use haldane_core::{
     section::{Item, Raw},
     windows::Release,
 };
-use haldane_pipeline::{Ignore, ignore::source};
+use haldane_pipeline::{Ignore, Rules, ignore::source, rules::Rule};
 use haldane_sinks::Sender;
 use ipnet::IpNet;
 
@@ -33,6 +33,7 @@ pub(super) fn read(root: &Table, origin: &str, around: &Surroundings, problems: 
     let host = part(&mut section, "host", "What this machine is called.", |section| host(section, around));
     let ignore =
         part(&mut section, "ignore", "Events that are stored, marked, and sent nowhere.", Ignore::configure);
+    let rules = Rules::configure(&mut section);
     let store = part(&mut section, "store", "Where every event is kept.", |section| store(section, &folder));
     let limits = part(&mut section, "limits", "Bounds over all services.", limits);
     let services = named(&mut section, "service", "One table for each decoy.");
@@ -53,6 +54,7 @@ pub(super) fn read(root: &Table, origin: &str, around: &Surroundings, problems: 
         user,
         group,
         ignore,
+        rules,
         store,
         limits,
         services,
@@ -83,6 +85,7 @@ pub(super) fn describe(around: &Surroundings) -> Vec<(&'static str, Vec<haldane_
     one("ignore", &|section| drop(Ignore::configure(section)));
     one("store", &|section| drop(store(section, Path::new(""))));
     one("limits", &|section| _ = limits(section));
+    one("[rule]", &|section| drop(Rule::configure(section, 0)));
     described
 }
 

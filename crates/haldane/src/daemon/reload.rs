@@ -77,7 +77,18 @@ impl Canary {
         }
         let bait = checker(config.services.iter().chain(changed.iter().map(|loaded| &loaded.config)));
         *self.checker.lock().unwrap_or_else(PoisonError::into_inner) = bait.clone();
-        self.pipeline.lock().unwrap_or_else(PoisonError::into_inner).reconfigure(config.ignore.clone(), bait);
+        let (ignore, rules) = (config.ignore.clone(), config.rules.clone());
+        let counted =
+            self.pipeline.lock().unwrap_or_else(PoisonError::into_inner).reconfigure(ignore, rules, bait);
+        for rule in counted.iter() {
+            info!(
+                rule = rule.name,
+                line = rule.line,
+                action = rule.action.name(),
+                events = rule.hits(),
+                "rule counted"
+            );
+        }
         ways.ground.resize(&config.limits);
 
         let kept: Vec<String> = config.services.drain(..).map(|service| service.fingerprint).collect();

@@ -308,7 +308,8 @@ pub(super) fn notify(state: &str) {
 
 /// What the configuration makes of events.
 fn pipeline(config: &Config, checker: Checker, first_incident: u64) -> Pipeline {
-    Pipeline::new(Settings { ignore: config.ignore.clone(), checker, quiet: QUIET, first_incident })
+    let (ignore, rules) = (config.ignore.clone(), config.rules.clone());
+    Pipeline::new(Settings { ignore, rules, checker, quiet: QUIET, first_incident })
 }
 
 /// The bait of all services.

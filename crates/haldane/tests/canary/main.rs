@@ -44,5 +44,6 @@ mod operator;
 mod portscan;
 mod privileges;
 mod receivers;
+mod rules;
 mod smb;
 mod whole;

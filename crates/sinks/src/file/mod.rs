@@ -27,6 +27,7 @@ impl Sink for File {
     const NAME: &'static str = "file";
     const BATCH: usize = 500;
     const WANTS: Wants = Wants { severity: Severity::Info, operational: true };
+    const MASK: bool = false;
 
     fn configure(section: &mut Section<'_>, sender: &Sender) -> Self {
         let path = section

@@ -256,6 +256,9 @@ fn meaning(event: &Event) -> &'static str {
             "The source is looking over the network. If it is not a scanner of yours, find out what it is."
         }
         Class::Bait => "Bait was taken: somebody found and used what was laid out. Treat it as an intrusion.",
+        Class::Incident => {
+            "All of this came from one source. Find out what that machine is and who was using it."
+        }
         Class::Operational => "This is about the canary itself, not about a visitor.",
     }
 }

@@ -466,6 +466,7 @@ impl Handler<'_> {
         self.set("format", Raw::Text("compatible".into()));
         self.set("min_severity", Raw::Text("low".into()));
         self.set("operational", Raw::Bool(operational));
+        self.set("mask", Raw::Bool(false));
     }
 
     /// The pattern of the formatter, if the handler names one.
