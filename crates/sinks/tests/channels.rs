@@ -87,10 +87,10 @@ async fn who_is_down_or_hangs_delays_nobody_and_misses_nothing_once_it_is_back()
     until("the file", || memory.with(|inside| inside.cursors.get("file") == Some(&(EVENTS / 2)))).await;
     for (name, part) in [
         ("lost", "the name nowhere.invalid is not resolved"),
-        ("hanging hpfeeds", "said nothing for 900ms"),
-        ("hanging mqtt", "said nothing for 900ms"),
-        ("hanging nats", "said nothing for 900ms"),
-        ("hanging kafka", "said nothing for 900ms"),
+        ("hanging hpfeeds", "no answer for 900ms"),
+        ("hanging mqtt", "no answer for 900ms"),
+        ("hanging nats", "no answer for 900ms"),
+        ("hanging kafka", "no answer for 900ms"),
         ("tcp", "connection refused"),
         ("gelf", "connection refused"),
         ("hpfeeds", "connection refused"),

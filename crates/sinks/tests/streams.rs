@@ -279,7 +279,7 @@ async fn a_receiver_that_takes_a_connection_and_no_more_is_explained() {
     for (kind, keys) in channels() {
         let Some((_, protocol)) = TALKATIVE.iter().find(|(name, _)| *name == kind) else { continue };
         let foreign = format!("does not speak {protocol}");
-        for (port, part) in [(silent, "said nothing for 1.8s"), (curt, "hung up"), (web, &foreign)] {
+        for (port, part) in [(silent, "no answer for 1.8s"), (curt, "hung up"), (web, &foreign)] {
             let more = json!({ "address": format!("127.0.0.1:{port}"), "timeout": "2s" });
             let why = refusal(&mut sink(kind, with(&keys, more))).await;
             assert!(why.contains(part), "{kind}: {part}: {why}");
@@ -300,6 +300,8 @@ fn an_operators_mistakes_are_named() {
         ("mqtt", json!({ "topic": "a/+/b" }), "topic: expected a name without blanks and wildcards"),
         ("mqtt", json!({ "topic": "a/{who}" }), "topic: expected a name without blanks and wildcards"),
         ("mqtt", json!({ "client_id": "" }), "client_id: expected a name of at most 200 bytes"),
+        ("mqtt", json!({ "password": "x" }), "password: expected a username with it"),
+        ("nats", json!({ "password": "x" }), "password: expected a username with it"),
         ("nats", json!({ "subject": "a b" }), "subject: expected a name without blanks and wildcards"),
         ("nats", json!({ "token": "x", "username": "y" }), "token: expected either a token or a user's name"),
         ("kafka", json!({ "topic": "a/b" }), "topic: expected at most 249 letters, digits, dots"),

@@ -70,7 +70,9 @@ impl Sink for Hpfeeds {
             Ok(Ok(())) => Ok(()),
             Ok(Err(Trouble::Said(failure))) => Err(failure),
             Ok(Err(Trouble::Broken(error))) => Err(Failure::later(self.far.why(&error))),
-            Err(_) => Err(self.far.later(format_args!("it said nothing for {patience:?}"))),
+            Err(_) => Err(self
+                .far
+                .later(format_args!("no answer for {patience:?}: it hangs, or a firewall is silent"))),
         }
     }
 

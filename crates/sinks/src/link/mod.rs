@@ -316,7 +316,7 @@ pub(crate) async fn deliver<P: Publisher>(
     let delivered = match timeout(patience, talk).await {
         Ok(delivered) => delivered,
         Err(_) => {
-            Err(far.later(format_args!("it took the connection and then said nothing for {patience:?}")))
+            Err(far.later(format_args!("no answer for {patience:?}: it hangs, or a firewall is silent")))
         }
     };
     *kept = Some(delivered?);

@@ -68,6 +68,9 @@ impl Sink for Mqtt {
             "The version of MQTT: 5 or 3.1.1. With 3.1.1 a broker cannot say that a topic is forbidden.",
         );
         let version = if protocol == "5" { Version::V5 } else { Version::V3 };
+        if password.is_some() && username.is_none() {
+            section.invalid("password", "expected a username with it");
+        }
         let layout = Layout::configure(section, "native", &sender.node);
         let password = password.map(Concealed::new);
         let client = Client { far, version, id, username, password, topic, layout };

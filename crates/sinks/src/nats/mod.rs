@@ -76,6 +76,9 @@ impl Sink for Nats {
         if token.is_some() && username.is_some() {
             section.invalid("token", "expected either a token or a user's name");
         }
+        if password.is_some() && username.is_none() {
+            section.invalid("password", "expected a username with it");
+        }
         let layout = Layout::configure(section, "native", &sender.node);
         let login = Login { username, password, token };
         let client = Client { far, subject, jetstream, login, layout };
