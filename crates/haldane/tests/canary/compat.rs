@@ -17,7 +17,9 @@ use std::{
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::fixture::{Canary, client, connect, file, folder, free_port, installed, redis_login, text, until};
+use crate::fixture::{
+    Canary, PATIENCE, client, connect, file, folder, free_port, installed, redis_login, text, until,
+};
 
 const PEER: &str = include_str!("data/peer-events.jsonl");
 
@@ -429,6 +431,8 @@ fn lines_over_tcp_are_those_of_the_log_file_and_wait_for_their_receiver() {
     assert!(redis_login(redis, "default", "no\r\nbody \u{1b}[31m\"listens"));
     let logged = line(&canary, "the login", |line| line.contains("listens"));
     let listener = std::net::TcpListener::bind(("127.0.0.1", receiver)).unwrap();
-    let lines = BufReader::new(listener.accept().unwrap().0).lines().map(Result::unwrap);
+    let (stream, _) = listener.accept().unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    let lines = BufReader::new(stream).lines().map(Result::unwrap);
     assert_eq!(lines.take_while(|line| line != &logged).filter(|line| line.contains("listens")).count(), 0);
 }
