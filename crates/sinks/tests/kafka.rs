@@ -150,7 +150,10 @@ async fn logins_of_every_sort_go_over_tls() {
         sink("kafka", keys(sasl, "s3cret,=x")).once(std::slice::from_ref(&record)).await.unwrap();
         assert_eq!(read(&mut reader)["value"], native(&record));
         let why = refusal(&mut sink("kafka", keys(sasl, "wrong"))).await;
-        assert!(why.contains("authentication refused: check `username` and `password` (error 58)"), "{why}");
+        assert!(
+            why.contains("(TLS): authentication refused: check `username` and `password` (error 58)"),
+            "{why}"
+        );
     }
     let silent = "as Kafka does without a word if it wants TLS (`tls`) or a login (`sasl`)";
     for keys in [json!({ "address": address, "tls": true, "ca": files[2] }), json!({ "address": address })] {

@@ -2,9 +2,10 @@
 
 use std::{
     ffi::OsStr,
-    io::{BufRead, BufReader, Lines},
+    io::{BufRead, BufReader},
     path::Path,
-    process::{Child, ChildStdout, Command, Stdio},
+    process::{Child, Command, Stdio},
+    sync::mpsc,
     thread,
     time::Duration,
 };
@@ -14,7 +15,7 @@ use super::python;
 /// A running program, its standard output read line by line.
 pub struct Process {
     child: Child,
-    output: Lines<BufReader<ChildStdout>>,
+    output: mpsc::Receiver<String>,
 }
 
 impl Process {
@@ -25,7 +26,9 @@ impl Process {
         command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
         match command.spawn() {
             Ok(mut child) => {
-                let output = BufReader::new(child.stdout.take().unwrap()).lines();
+                let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+                let (line, output) = mpsc::channel();
+                thread::spawn(move || lines.map_while(Result::ok).try_for_each(|read| line.send(read)));
                 Some(Self { child, output })
             }
             Err(error) => {
@@ -45,7 +48,7 @@ impl Process {
 
     /// The next line that it prints.
     pub fn line(&mut self) -> String {
-        self.output.next().expect("it has ended").unwrap()
+        self.output.recv_timeout(Duration::from_secs(20)).expect("it prints nothing more")
     }
 
     /// Waits until something listens on that port.
