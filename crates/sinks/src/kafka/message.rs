@@ -206,6 +206,13 @@ const LONGEST_RESPONSE: usize = 1 << 20;
 mod tests {
     use super::*;
 
+    proptest::proptest! {
+        #[test]
+        fn no_response_breaks_us(response in proptest::collection::vec(proptest::num::u8::ANY, 0..200)) {
+            let _ = (Metadata::parse(&response), produced(&response));
+        }
+    }
+
     #[test]
     fn a_response_that_lies_about_its_length_is_none() {
         for response in [&b""[..], b"\0\0\0\0\x7f\xff\xff\xff", b"\0\0\0\0\0\0\0\x01\0\0\0\x01\0\xff"] {

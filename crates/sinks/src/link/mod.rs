@@ -331,13 +331,12 @@ pub(crate) async fn line(from: &mut Line, most: usize) -> io::Result<String> {
     let limit = u64::try_from(most).unwrap_or(u64::MAX);
     let mut bytes = Vec::new();
     from.take(limit).read_until(b'\n', &mut bytes).await?;
-    if bytes.pop() != Some(b'\n') {
-        let kind = if bytes.len() >= most.saturating_sub(1) {
-            ErrorKind::InvalidData
-        } else {
-            ErrorKind::UnexpectedEof
-        };
-        return Err(kind.into());
+    match bytes.pop() {
+        Some(b'\n') => {}
+        Some(_) if bytes.len() >= most.saturating_sub(1) => {
+            return Err(Words(format!("it sent a line of more than {most} bytes")).into());
+        }
+        _ => return Err(ErrorKind::UnexpectedEof.into()),
     }
     bytes.pop_if(|last| *last == b'\r');
     Ok(String::from_utf8_lossy(&bytes).into_owned())

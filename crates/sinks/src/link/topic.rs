@@ -48,3 +48,24 @@ impl Topic {
 const PLACES: [&str; 4] = ["{node}", "{service}", "{kind}", "{severity}"];
 /// Bytes of a pattern.
 const LONGEST: usize = 1000;
+
+#[cfg(test)]
+mod tests {
+    use std::time::SystemTime;
+
+    use haldane_core::{Class, Kind, Severity, Sighting};
+    use uuid::Uuid;
+
+    use super::*;
+
+    static KIND: Kind = Kind::new(30000, "test.login", Class::Login, Severity::High, "Test login");
+
+    #[test]
+    fn a_topic_has_no_more_levels_than_its_pattern() {
+        let event = Event::operational(Sighting::of(&KIND), (Uuid::nil(), SystemTime::UNIX_EPOCH));
+        let of =
+            |node: &str| Topic { pattern: "a/{node}.{kind}/{severity}".into(), node: node.into() }.of(&event);
+        assert_eq!(of("canary_1"), "a/canary_1.test.login/high");
+        assert_eq!(of("a/b.c +#*>\r\n\u{e9}{kind}"), "a/a-b-c---------kind-.test.login/high");
+    }
+}

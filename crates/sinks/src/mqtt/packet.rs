@@ -239,6 +239,13 @@ mod tests {
         assert_eq!(&publish(Version::V3, "t", 1, &[0; 200])[..3], [0x32, 0xcd, 0x01]);
     }
 
+    proptest::proptest! {
+        #[test]
+        fn no_answer_breaks_us(head in proptest::num::u8::ANY, body in proptest::collection::vec(proptest::num::u8::ANY, 0..200)) {
+            let _ = (Answer::parse(head, &body, Version::V5), Answer::parse(0x20, &body, Version::V5));
+        }
+    }
+
     #[test]
     fn a_broker_tells_its_limits() {
         // Session expiry, receive maximum, a name it gave, maximum packet size.
