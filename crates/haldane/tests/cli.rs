@@ -160,14 +160,14 @@ fn import_prints_a_file_that_check_likes_with_variables_as_they_were() {
     let folder = Folder::new("import");
     let peer = "{\"device.node_id\": \"$HOME\", \"ftp.enabled\": true,\n\"logger\": {\"class\": \
         \"PyLogger\", \"kwargs\": {\"handlers\": {\"out\": {\"class\": \"logging.StreamHandler\", \"stream\": \
-        \"ext://sys.stdout\"}, \"feed\": {\"class\": \"opencanary.logger.HpfeedsHandler\", \"host\": \
-        \"feed.example.com\"}}}}}";
+        \"ext://sys.stdout\"}, \"feed\": {\"class\": \"opencanary.logger.SocketJSONHandler\", \"host\": \
+        \"feed.example.com\", \"port\": 9000, \"colour\": 1}}}}}";
     let text = good(folder.haldane(&["import", &folder.file("opencanary.conf", peer)]));
     assert!(text.contains("node_id = \"$HOME\""), "{text}");
-    assert!(text.contains("# ") && text.contains("is not available in this version yet"), "{text}");
+    assert!(text.contains("# ") && text.contains("colour: unknown key"), "{text}");
     let file = folder.file("h.toml", &text);
     let said = good(folder.haldane(&["check", "--config", &file]));
-    assert!(said.contains("1 service, 1 sink"), "{said}");
+    assert!(said.contains("1 service, 2 sinks"), "{said}");
     let output = folder.haldane(&["import", &folder.file("broken.conf", "{")]);
     assert_eq!(code(&output), 78, "{}", stderr(&output));
 }

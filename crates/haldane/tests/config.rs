@@ -475,12 +475,7 @@ fn handlers_that_pickle_are_refused_with_the_one_to_use_instead() {
 }
 
 #[test]
-fn handlers_that_this_version_has_not_are_remarked_upon_and_unknown_ones_refused() {
-    let found = handlers("\"a\": {\"class\": \"opencanary.logger.HpfeedsHandler\"}");
-    assert!(
-        found[0].contains("warning: ") && found[0].contains("not available in this version yet"),
-        "{found:?}"
-    );
+fn handlers_that_there_are_not_are_refused() {
     let found = handlers("\"a\": {\"class\": \"logging.FileHandlr\"}");
     assert!(found[0].ends_with("(did you mean \"logging.FileHandler\"?)"), "{found:?}");
     assert!(handlers("\"a\": {\"class\": \"logging.NullHandler\"}").is_empty());
@@ -494,7 +489,10 @@ fn mistakes_in_a_handler_name_its_own_arguments() {
         "\"a\": {\"class\": \"logging.FileHandler\", \"filname\": \"x\",\n\"formatter\": \"plian\"},\n\
         \"b\": {\"class\": \"logging.handlers.SysLogHandler\", \"address\": 3,\n\"socktype\": \"tcp\"},\n\
         \"c\": {\"class\": \"logging.handlers.SMTPHandler\", \"mailhost\": [\"a\"], \"fromaddr\": \"a@b\", \"toaddrs\": [],\n\
-        \"credentials\": \"x\"}",
+        \"credentials\": \"x\"},\n\
+        \"d\": {\"class\": \"opencanary.logger.SocketJSONHandler\", \"host\": \"h\", \"port\": 65536},\n\
+        \"e\": {\"class\": \"opencanary.logger.HpfeedsHandler\", \"host\": \"h\", \"ident\": \"i\", \
+        \"secret\": \"s\", \"channel\": []}",
     );
     let expected = [
         "o.conf:2: warning: logger.kwargs.handlers.a.filname: unknown key (did you mean \"filename\"?)",
@@ -505,6 +503,10 @@ fn mistakes_in_a_handler_name_its_own_arguments() {
          \"ext://socket.SOCK_STREAM\", found \"tcp\"",
         "o.conf:6: error: logger.kwargs.handlers.c.mailhost: expected \"host\" or [\"host\", port], found a list",
         "o.conf:7: error: logger.kwargs.handlers.c.credentials: expected [\"user\", \"password\"], found \"x\"",
+        "o.conf:8: error: logger.kwargs.handlers.d.port: expected a port from 1 to 65535, found 65536",
+        "o.conf:9: warning: logger.kwargs.handlers.e.channel: unknown key (did you mean \"channels\"?)",
+        "o.conf:9: error: logger.kwargs.handlers.e.port: expected a port, found none",
+        "o.conf:9: error: logger.kwargs.handlers.e.channels: expected a value, found none",
     ];
     assert_eq!(found, expected);
 }
@@ -532,6 +534,11 @@ fn handlers_become_sinks_that_write_as_the_peer_does() {
         format!(
             "[sink.timed]\ntype = \"file\"\npath = \"/nowhere/d.log\"\n{everything}rotate_when = \"midnight\"\n\
             rotate_interval = 1\nkeep = 7\nutc = true\n"
+        ),
+        format!("[sink.lines]\ntype = \"tcp\"\naddress = \"192.0.2.3:5170\"\n{everything}\n"),
+        format!(
+            "[sink.feeds]\ntype = \"hpfeeds\"\naddress = \"[2001:db8::3]:10000\"\nident = \"canary\"\n\
+            secret = \"s3cret\"\nchannels = [\"test.events\"]\n{everything}"
         ),
         format!(
             "[sink.syslog]\ntype = \"syslog\"\naddress = \"localhost:514\"\ntransport = \"udp\"\nfacility = \"local0\"\n\
@@ -743,7 +750,7 @@ fn a_file_with_every_key_loads_without_a_remark() {
     assert_eq!(config.services.len(), known.count());
     assert_eq!(
         config.sinks.iter().map(|sink| sink.name.as_str()).collect::<Vec<_>>(),
-        ["console", "file", "watched", "sized", "timed", "syslog", "unix", "mail", "hook"]
+        ["console", "file", "watched", "sized", "timed", "lines", "feeds", "syslog", "unix", "mail", "hook"]
     );
 }
 

@@ -8,13 +8,20 @@ pub mod delivery;
 mod desk;
 pub mod encode;
 pub mod file;
+pub mod gelf;
 pub mod hearing;
+pub mod hpfeeds;
 mod http;
+pub mod kafka;
+mod link;
+pub mod mqtt;
+pub mod nats;
 pub mod runner;
 pub mod sink;
 pub mod smtp;
 pub mod stdout;
 pub mod syslog;
+pub mod tcp;
 mod trust;
 pub mod webhook;
 
@@ -45,11 +52,17 @@ pub static ALL: &[Entry] = &[
     preset!("pagerduty"),
     preset!("pushover"),
     preset!("slack"),
+    Entry::of::<gelf::Gelf>(),
+    Entry::of::<hpfeeds::Hpfeeds>(),
+    Entry::of::<kafka::Kafka>(),
+    Entry::of::<mqtt::Mqtt>(),
+    Entry::of::<nats::Nats>(),
     Entry::of::<smtp::Smtp>(),
     preset!("splunk"),
     Entry::of::<stdout::Stdout>(),
     Entry::of::<syslog::Syslog>(),
     preset!("teams"),
     preset!("telegram"),
+    Entry::of::<tcp::Tcp>(),
     Entry::of::<webhook::Webhook>(),
 ];

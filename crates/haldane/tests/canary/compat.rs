@@ -17,7 +17,9 @@ use std::{
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::fixture::{Canary, client, connect, file, folder, free_port, installed, text, until};
+use crate::fixture::{
+    Canary, PATIENCE, client, connect, file, folder, free_port, installed, redis_login, text, until,
+};
 
 const PEER: &str = include_str!("data/peer-events.jsonl");
 
@@ -416,4 +418,31 @@ fn what_import_prints_runs_and_catches_the_same() {
     let theirs = PEER.lines().find(|line| line.contains("\"logtype\": 2000,")).unwrap();
     let ours = line(&canary, "the login", |line| line.contains("\"logtype\": 2000,"));
     assert_eq!(masked(&ours), masked(theirs));
+}
+
+#[test]
+fn lines_over_tcp_are_those_of_the_log_file_and_wait_for_their_receiver() {
+    let (folder, redis, receiver) = (folder(), free_port(), free_port());
+    let configuration = json!({
+        "device.node_id": "canary-1", "redis.enabled": true, "redis.port": redis,
+        "logger": { "class": "PyLogger", "kwargs": {
+            "formatters": { "plain": { "format": "not for this one: %(message)s" } },
+            "handlers": {
+                "console": { "class": "logging.StreamHandler", "stream": "ext://sys.stdout" },
+                "file": { "class": "logging.FileHandler", "filename": folder.path().join("opencanary.log") },
+                "lines": {
+                    "class": "opencanary.logger.SocketJSONHandler", "host": "127.0.0.1", "port": receiver,
+                    "formatter": "plain"
+                },
+            },
+        } },
+    });
+    let canary = opencanaryd(folder, &configuration);
+    assert!(redis_login(redis, "default", "no\r\nbody \u{1b}[31m\"listens"));
+    let logged = line(&canary, "the login", |line| line.contains("listens"));
+    let listener = std::net::TcpListener::bind(("127.0.0.1", receiver)).unwrap();
+    let (stream, _) = listener.accept().unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    let lines = BufReader::new(stream).lines().map(Result::unwrap);
+    assert_eq!(lines.take_while(|line| line != &logged).filter(|line| line.contains("listens")).count(), 0);
 }

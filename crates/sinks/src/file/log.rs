@@ -242,7 +242,8 @@ mod tests {
         fs::create_dir_all(&folder).unwrap();
         fs::write(folder.join("a.log.1999-01-01"), "old\n").unwrap();
         fs::write(folder.join("a.log.txt"), "another's\n").unwrap();
-        let rotation = Rotation { size: 0, when: When::parse("midnight", 1), keep: 2, utc: true };
+        let rotation =
+            Rotation { size: 0, when: When::parse("midnight", 1), keep: 2, zone: jiff::tz::TimeZone::UTC };
         let mut log = Log { clock, ..Log::new(folder.join("a.log"), false, rotation) };
         let mut put = |hours: i64, line: &str| {
             HOURS.set(hours);
@@ -272,7 +273,8 @@ mod tests {
         let _ = fs::remove_dir_all(&folder);
         fs::create_dir_all(&folder).unwrap();
         fs::write(folder.join("a.log.2200-01-01"), "evidence\n").unwrap();
-        let rotation = Rotation { size: 0, when: When::parse("midnight", 1), keep: 0, utc: true };
+        let rotation =
+            Rotation { size: 0, when: When::parse("midnight", 1), keep: 0, zone: jiff::tz::TimeZone::UTC };
         let mut log = Log { clock, ..Log::new(folder.join("a.log"), false, rotation) };
         for hours in [1, 25] {
             HOURS.set(hours);

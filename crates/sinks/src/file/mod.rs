@@ -10,6 +10,7 @@ mod rotation;
 use std::path::PathBuf;
 
 use haldane_core::{Notify, Record, Section, Severity, Wants};
+use jiff::tz::TimeZone;
 use rotation::{Rotation, When};
 
 use crate::{Failure, Sender, Sink, desk::Desk, encode::Layout};
@@ -80,6 +81,7 @@ fn rotation(section: &mut Section<'_>) -> Rotation {
         "How many renamed files are kept. 0: all of those renamed by date; and none is renamed for its size.",
     );
     let utc = section.flag("utc", false, "Whether dates and midnight are those of UTC rather than local.");
+    let zone = if utc { TimeZone::UTC } else { TimeZone::system() };
     let when = when.and_then(|when| {
         let parsed = When::parse(&when, interval);
         if parsed.is_none() {
@@ -87,5 +89,5 @@ fn rotation(section: &mut Section<'_>) -> Rotation {
         }
         parsed
     });
-    Rotation { size, when, keep: usize::try_from(keep).unwrap_or(usize::MAX), utc }
+    Rotation { size, when, keep: usize::try_from(keep).unwrap_or(usize::MAX), zone }
 }

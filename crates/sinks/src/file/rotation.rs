@@ -17,7 +17,8 @@ pub(super) struct Rotation {
     pub(super) when: Option<When>,
     /// How many renamed files stay.
     pub(super) keep: usize,
-    pub(super) utc: bool,
+    /// Whose midnight, and whose dates in the names.
+    pub(super) zone: TimeZone,
 }
 
 /// Points in time.
@@ -64,7 +65,7 @@ impl When {
 
 impl Rotation {
     fn zoned(&self, at: Timestamp) -> ZonedDateTime {
-        at.to_zoned_datetime(if self.utc { TimeZone::UTC } else { TimeZone::system() })
+        at.to_zoned_datetime(self.zone.clone())
     }
 
     /// When a file that was last written at `from` is due; `None` if never.
@@ -86,20 +87,33 @@ impl Rotation {
         }
     }
 
+    /// The date in the name of a file that was due at `due`.
+    fn stamp(&self, due: Timestamp) -> Option<String> {
+        let when = self.when?;
+        let interval = match when {
+            When::Every { seconds, .. } => seconds,
+            When::Midnight { days } => days.checked_mul(86_400)?,
+            When::Weekly { weeks, .. } => weeks.checked_mul(7 * 86_400)?,
+        };
+        let began = due.checked_sub(interval.seconds()).ok()?;
+        // The time on the wall counts: what began before the clocks were changed is an hour off.
+        let summer = |at| self.zone.to_offset_info(at).dst().is_dst();
+        let hour = match (summer(began), summer(due)) {
+            (false, true) => 1,
+            (true, false) => -1,
+            _ => 0,
+        };
+        let began = began.checked_add(hour.hours()).ok()?;
+        Some(self.zoned(began).strftime(when.stamp()).to_string())
+    }
+
     /// Renames `path`, which was due at `due`, and deletes the oldest beyond what is kept. The date in the name
     /// is that of the beginning: `due`, less the interval.
     ///
     /// # Errors
     /// From the renaming. What cannot be deleted stays.
     pub(super) fn by_date(&self, path: &Path, due: Timestamp) -> io::Result<()> {
-        let Some(when) = self.when else { return Ok(()) };
-        let due = self.zoned(due);
-        let began = match when {
-            When::Every { seconds, .. } => due.checked_sub(seconds.seconds()),
-            When::Midnight { days } => due.checked_sub(days.days()),
-            When::Weekly { weeks, .. } => due.checked_sub(weeks.weeks()),
-        };
-        let stamp = began.unwrap_or(due).strftime(when.stamp()).to_string();
+        let Some(stamp) = self.stamp(due) else { return Ok(()) };
         let mut name = with(path, &stamp);
         // Python deletes what is in the way; evidence is not ours to delete.
         let mut number = 0_u32;
@@ -174,7 +188,7 @@ mod tests {
 
     fn due(when: &str, interval: u64, from: &str) -> String {
         let when = When::parse(when, interval);
-        let rotation = Rotation { size: 0, when, keep: 0, utc: true };
+        let rotation = Rotation { size: 0, when, keep: 0, zone: TimeZone::UTC };
         rotation.due(from.parse().unwrap()).unwrap().to_string()
     }
 
@@ -192,6 +206,68 @@ mod tests {
         assert_eq!(due("W6", 2, from), "2026-12-07T00:00:00Z");
         assert_eq!(When::parse("W7", 1), None);
         assert_eq!(When::parse("", 1), None);
+    }
+
+    /// Asks Python's own handler: prints, for each line of `when interval time`, when it is due and the name.
+    const PYTHON: &str = r"
+import logging.handlers, os, sys, time
+for line in sys.stdin:
+    when, interval, at, utc = line.split()
+    handler = logging.handlers.TimedRotatingFileHandler('/nowhere/x', when, int(interval), delay=True, utc=utc == '1')
+    handler.rolloverAt = due = handler.computeRollover(int(at))
+    names = []
+    handler.rotate = lambda source, name: names.append(name)
+    logging.handlers.time.time, clock = lambda: due, time.time
+    handler._open = lambda: None
+    handler.doRollover()
+    logging.handlers.time.time = clock
+    print(due, names[0][len('/nowhere/x.'):])
+";
+
+    #[test]
+    fn times_and_names_are_those_of_the_real_handler_on_days_of_23_and_25_hours_too() {
+        use std::{
+            io::Write,
+            process::{Command, Stdio},
+        };
+        let names = ["S", "M", "H", "D", "midnight", "W0", "W1", "W2", "W3", "W4", "W5", "W6"];
+        // From 2026-03-27 and 2026-10-23, each seven hours and some: over both changes of the clock.
+        let times = [1_774_600_000_i64, 1_792_760_000].map(|start| (0..24).map(move |n| start + n * 25_321));
+        let times: Vec<_> = times.into_iter().flatten().collect();
+        let cases: Vec<_> = (0..2)
+            .flat_map(|utc| names.map(|when| (utc, when)))
+            .flat_map(|(utc, when)| times.iter().map(move |at| (utc, when, *at)))
+            .map(|(utc, when, at)| (utc, when, if when.len() == 1 && when != "D" { 5 } else { 1 }, at))
+            .collect();
+        let python = Command::new("python3")
+            .args(["-c", PYTHON])
+            .env("TZ", "Europe/Berlin")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn();
+        let Ok(mut python) = python else {
+            assert!(std::env::var_os("CI").is_none(), "no python3");
+            return;
+        };
+        let mut input = python.stdin.take().unwrap();
+        let asked: String =
+            cases.iter().map(|(utc, when, interval, at)| format!("{when} {interval} {at} {utc}\n")).collect();
+        let asking = std::thread::spawn(move || input.write_all(asked.as_bytes()).unwrap());
+        let answers = String::from_utf8(python.wait_with_output().unwrap().stdout).unwrap();
+        asking.join().unwrap();
+        assert_eq!(answers.lines().count(), cases.len());
+        for ((utc, when, interval, at), answer) in cases.into_iter().zip(answers.lines()) {
+            let zone = if utc == 1 { TimeZone::UTC } else { TimeZone::get("Europe/Berlin").unwrap() };
+            let rotation = Rotation { size: 0, when: When::parse(when, interval), keep: 0, zone };
+            let due = rotation.due(Timestamp::from_second(at).unwrap()).unwrap();
+            let ours = format!("{} {}", due.as_second(), rotation.stamp(due).unwrap());
+            // Older versions of Python forget on the day itself that a day may have 23 or 25 hours.
+            let ends_such_a_day = [1_774_821_600, 1_792_969_200].contains(&due.as_second());
+            if utc == 0 && when.len() > 1 && ends_such_a_day {
+                continue;
+            }
+            assert_eq!(ours, answer, "{when} {interval} from {at}, UTC {utc}");
+        }
     }
 
     #[test]

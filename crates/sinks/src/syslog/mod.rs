@@ -5,22 +5,19 @@
 //! and what it may not have read is sent again; one that takes a message and loses it is not.
 
 mod message;
-mod unsure;
 mod wire;
 
-use std::{io, net::IpAddr, path::PathBuf, time::Duration};
+use std::{io, path::PathBuf};
 
 use haldane_core::{Notify, Record, Section, Severity, Wants, section::Raw};
 use message::Form;
-use rustls::pki_types::ServerName;
 use tokio::time::Instant;
-use unsure::Unsure;
-use wire::{Host, Receiver, Wire};
+use wire::{Datagrams, Receiver, Wire};
 
 use crate::{
     Failure, Sender, Sink,
     encode::Layout,
-    trust::{self, Trust},
+    link::{self, Answers, Courier, Host, LOOK_UP_EVERY, REFUSAL, Tls},
 };
 
 /// A syslog daemon.
@@ -31,10 +28,10 @@ pub struct Syslog {
     facility: u8,
     node: String,
     layout: Layout,
-    wire: Option<(Wire, Instant)>,
+    datagrams: Option<(Datagrams, Instant)>,
     /// The last record of a failed batch that was sent nevertheless, alone in its datagram.
     sent: Option<u64>,
-    unsure: Unsure,
+    courier: Courier,
 }
 
 impl Sink for Syslog {
@@ -66,91 +63,70 @@ impl Sink for Syslog {
             facility,
             node: sender.node.clone(),
             layout,
-            wire: None,
+            datagrams: None,
             sent: None,
-            unsure: Unsure::default(),
+            courier: Courier::new(Answers::Ignored, REFUSAL),
         }
     }
 
     async fn deliver(&mut self, batch: &[Record]) -> Result<(), Failure> {
         let outcome = self.send(batch).await;
         outcome.map_err(|error| {
-            self.wire = None;
-            let why = trust::advice(&error, "ca").unwrap_or_else(|| error.to_string());
+            let why = link::why(&error);
             Failure::later(format!("cannot send to syslog at {}: {why}", self.receiver))
         })
     }
 
     async fn idle(&mut self) {
         // A name may come to mean another host. A stream would break then, a datagram would not.
-        let stale = |(wire, since): &(Wire, Instant)| wire.is_datagram() && since.elapsed() > LOOK_UP_EVERY;
-        if self.wire.as_ref().is_some_and(stale) {
-            self.wire = None;
-        }
+        self.datagrams = self.datagrams.take().filter(|(_, since)| since.elapsed() < LOOK_UP_EVERY);
     }
 
     fn reopen(&mut self) {
-        if let Receiver::Tls(_, _, trust) = &mut self.receiver {
-            trust.renew();
+        if let Receiver::Tls(_, tls) = &mut self.receiver {
+            tls.renew();
         }
-        self.wire = None;
-        self.unsure.clear();
+        self.datagrams = None;
+        self.courier.close();
     }
 }
 
 impl Syslog {
     async fn send(&mut self, batch: &[Record]) -> io::Result<()> {
-        // Out of its place meanwhile: a write that is dropped within a frame leaves no connection behind.
-        let (mut wire, since) = match self.wire.take() {
-            Some((mut wire, since)) => match wire.listen(BEFORE).await {
-                Ok(true) => {
-                    self.unsure.connection_stands();
-                    (wire, since)
+        // Out of its place meanwhile: what fails is made anew.
+        let (datagrams, since) = match self.datagrams.take() {
+            Some(kept) => kept,
+            None if self.courier.stands().await.unwrap_or(false) => return self.stream(batch).await,
+            None => match self.receiver.connect().await? {
+                Wire::Datagrams(datagrams) => (datagrams, Instant::now()),
+                Wire::Stream(stream) => {
+                    self.courier.opened(stream).await?;
+                    return self.stream(batch).await;
                 }
-                Ok(false) => {
-                    self.unsure.clear();
-                    self.connect().await?
-                }
-                Err(_) => self.connect().await?,
             },
-            None => self.connect().await?,
         };
-        let message = |record: &Record| {
-            let line = self.layout.line(&record.event);
-            self.form.message(self.facility, &record.event, &self.node, &line)
-        };
-        let goes_on = if wire.is_datagram() {
-            let certain = matches!(wire, Wire::Datagram(_));
-            let fresh = self.sent.and_then(|sent| batch.iter().position(|record| record.seq > sent));
-            for record in batch.iter().skip(fresh.unwrap_or_default()) {
-                wire.send(self.form, message(record)).await?;
-                // A refusal of UDP arrives later, and does not say of which datagram.
-                self.sent = certain.then_some(record.seq);
-            }
-            self.sent = None;
-            wire.listen(REFUSAL).await?
-        } else {
-            let frames: Vec<_> = batch.iter().flat_map(|record| self.form.frame(message(record))).collect();
-            wire.write(&frames).await?;
-            let goes_on = wire.listen(REFUSAL).await?;
-            self.unsure.push(frames);
-            goes_on
-        };
-        match goes_on {
-            true => self.wire = Some((wire, since)),
-            false => self.unsure.clear(),
+        let fresh = self.sent.and_then(|sent| batch.iter().position(|record| record.seq > sent));
+        for record in batch.iter().skip(fresh.unwrap_or_default()) {
+            datagrams.send(self.form, self.message(record)).await?;
+            // A refusal of UDP arrives later, and does not say of which datagram.
+            self.sent = datagrams.are_certain().then_some(record.seq);
         }
+        self.sent = None;
+        datagrams.settle().await?;
+        self.datagrams = Some((datagrams, since));
         Ok(())
     }
 
-    /// A new connection, to which is written again what may have been lost with the last one.
-    async fn connect(&self) -> io::Result<(Wire, Instant)> {
-        let mut wire = self.receiver.connect().await?;
-        let lost = self.unsure.frames();
-        if !lost.is_empty() {
-            wire.write(&lost).await?;
-        }
-        Ok((wire, Instant::now()))
+    async fn stream(&mut self, batch: &[Record]) -> io::Result<()> {
+        let frames = batch.iter().flat_map(|record| self.form.frame(self.message(record))).collect();
+        // There are no answers, so there is no error either.
+        let _ = self.courier.write(frames).await?;
+        Ok(())
+    }
+
+    fn message(&self, record: &Record) -> Vec<u8> {
+        let line = self.layout.line(&record.event);
+        self.form.message(self.facility, &record.event, &self.node, &line)
     }
 }
 
@@ -166,9 +142,9 @@ fn receiver(section: &mut Section<'_>) -> Receiver {
         &["auto", "unix", "udp", "tcp", "tls"],
         "How to reach it: unix, udp, tcp, tls or auto (unix for a path, else udp).",
     );
-    let trust = Trust::configure(section);
-    let server_name =
-        section.optional("server_name", "The name in the receiver's certificate, if not its host's.");
+    let host = Host::parse(&address, if transport == "tls" { 6514 } else { 514 });
+    let name = host.as_ref().map_or("localhost", |host| &host.name);
+    let tls = Tls::configure(section, name, transport == "tls");
     let is_path = address.starts_with('/');
     if is_path != (transport == "unix") && transport != "auto" {
         let expected = if is_path { "a host and a port" } else { "the path of a socket" };
@@ -177,39 +153,15 @@ fn receiver(section: &mut Section<'_>) -> Receiver {
     if is_path {
         return Receiver::Unix(PathBuf::from(address));
     }
-    let Some(host) = host(&address, if transport == "tls" { 6514 } else { 514 }) else {
+    let Some(host) = host else {
         section.invalid("address", "expected a path, or a host and a port as in \"logs.example.org:514\"");
         return Receiver::Unix(PathBuf::from(address));
     };
-    if transport != "tls" {
-        return if transport == "tcp" { Receiver::Tcp(host) } else { Receiver::Udp(host) };
+    match (transport, tls) {
+        ("udp" | "auto", _) => Receiver::Udp(host),
+        ("tls", Some(tls)) => Receiver::Tls(host, Box::new(tls)),
+        _ => Receiver::Tcp(host),
     }
-    let name = ServerName::try_from(server_name.unwrap_or_else(|| host.name.clone()));
-    match name {
-        Ok(name) => Receiver::Tls(host, name, Box::new(trust)),
-        Err(_) => {
-            section.invalid("server_name", "expected a host's name or address");
-            Receiver::Tcp(host)
-        }
-    }
-}
-
-/// `host`, `host:port`, `[address]:port` or an IPv6 address alone.
-fn host(address: &str, port: u16) -> Option<Host> {
-    if let Ok(IpAddr::V6(_)) = address.parse() {
-        return Some(Host { name: address.to_owned(), port });
-    }
-    let (name, given) = match address.strip_prefix('[') {
-        Some(rest) => {
-            let (name, rest) = rest.split_once(']')?;
-            let _: std::net::Ipv6Addr = name.parse().ok()?;
-            (name, if rest.is_empty() { None } else { Some(rest.strip_prefix(':')?) })
-        }
-        None => address.split_once(':').map_or((address, None), |(name, port)| (name, Some(port))),
-    };
-    let port = given.map_or(Some(port), |port| port.parse().ok().filter(|port| *port != 0))?;
-    let valid = !name.is_empty() && !name.contains(|c: char| c.is_whitespace() || c == '/');
-    valid.then(|| Host { name: name.to_owned(), port })
 }
 
 fn facility(section: &mut Section<'_>) -> u8 {
@@ -229,13 +181,6 @@ fn facility(section: &mut Section<'_>) -> u8 {
         USER
     })
 }
-
-/// How long to look whether the far end has hung up.
-const BEFORE: Duration = Duration::from_millis(1);
-/// How long to wait for a refusal: longer than the way to the receiver and back within a site.
-const REFUSAL: Duration = Duration::from_millis(20);
-/// How old a datagram socket may become.
-const LOOK_UP_EVERY: Duration = Duration::from_secs(60);
 
 const USER: u8 = 1;
 /// RFC 5424, section 6.2.1, with the names of syslog(3) and of Python's handler.
@@ -265,25 +210,3 @@ const FACILITIES: [(&str, u8); 24] = [
     ("local6", 22),
     ("local7", 23),
 ];
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_receiver_is_a_host_and_perhaps_a_port() {
-        let parsed = |address: &str| host(address, 514).map(|host| (host.name, host.port));
-        let is = |name: &str, port| Some((name.to_owned(), port));
-        assert_eq!(parsed("logs"), is("logs", 514));
-        assert_eq!(parsed("logs:10514"), is("logs", 10514));
-        assert_eq!(parsed("192.0.2.7:1"), is("192.0.2.7", 1));
-        assert_eq!(parsed("[::1]:515"), is("::1", 515));
-        assert_eq!(parsed("[::1]"), is("::1", 514));
-        assert_eq!(parsed("::1"), is("::1", 514));
-        for wrong in
-            ["", ":514", "logs:", "logs:0", "logs:65536", "[::1", "[x]:1", "[::1]514", "a b:1", "a/b"]
-        {
-            assert_eq!(parsed(wrong), None, "{wrong}");
-        }
-    }
-}

@@ -13,6 +13,8 @@
     reason = "a test may panic"
 )]
 
+pub mod process;
+
 use std::{
     io::{BufRead, BufReader, Read, Write},
     net::{TcpListener, TcpStream},
@@ -56,6 +58,20 @@ pub fn login(number: u128, username: &str, password: impl AsRef<[u8]>) -> Record
         incident: None,
     };
     Record { seq: 1, event: Arc::new(event) }
+}
+
+/// What an attacker sends who hopes to reach more than the decoy.
+pub fn hostile() -> String {
+    let noise: String = (0..4096_u32).map(|n| char::from_u32(33 + n * 7 % 90).unwrap()).collect();
+    format!("a\r\nPUB x 1\r\n\0\"'`${{{{7*7}}}}@everyone<b>\u{1b}[31m\u{202e}{noise}")
+}
+
+/// What a receiver says who could not take the delivery.
+pub async fn refusal(sink: &mut Box<dyn AnySink>) -> String {
+    match sink.once(&[login(1, "root", "x")]).await {
+        Err(haldane_sinks::Failure::Later { why, .. }) => why,
+        outcome => panic!("{outcome:?}"),
+    }
 }
 
 fn node(value: Value) -> Node {

@@ -20,8 +20,6 @@ enum Becomes {
     Nothing,
     /// Refused: nobody but Python could read what it sends.
     Pickled,
-    /// Nothing yet.
-    Later,
 }
 
 /// Arguments that every handler has.
@@ -67,10 +65,13 @@ const CLASSES: &[(&str, Becomes)] = &[
         "logging.handlers.HTTPHandler",
         Becomes::Sink(http, &["host", "url", "method", "secure", "credentials", "context"]),
     ),
-    ("opencanary.logger.SocketJSONHandler", Becomes::Later),
-    ("opencanary.logger.HpfeedsHandler", Becomes::Later),
     ("opencanary.logger.SlackHandler", Becomes::Sink(slack, &["webhook_url"])),
     ("opencanary.logger.TeamsHandler", Becomes::Sink(teams, &["webhook_url"])),
+    ("opencanary.logger.SocketJSONHandler", Becomes::Sink(socket_json, &["host", "port"])),
+    (
+        "opencanary.logger.HpfeedsHandler",
+        Becomes::Sink(hpfeeds, &["host", "port", "ident", "secret", "channels"]),
+    ),
 ];
 
 /// The arguments of the webhook: its own, then those of Python requests. Ours have the same names.
@@ -159,18 +160,16 @@ fn handler(found: &Item, formatters: &Table, problems: &mut Vec<Problem>) -> Opt
             problems.push(Problem::error(at, &class.written, message));
             None
         }
-        Some(Becomes::Later) => {
-            let message = format!("{name} is not available in this version yet; the other handlers work");
-            problems.push(Problem::warning(at, &class.written, message));
-            None
-        }
         Some(Becomes::Sink(convert, known)) => {
             let known: Vec<&str> = COMMON.iter().chain(known).copied().collect();
             unknown(arguments, &known, problems);
             let sink = table(&arguments.name);
             let mut handler = Handler { arguments, sink, place, problems };
             convert(&mut handler);
-            handler.formatter(formatters);
+            // The peer's handler writes the bare line, whatever formatter it has.
+            if name != "opencanary.logger.SocketJSONHandler" {
+                handler.formatter(formatters);
+            }
             handler.levels();
             Some(handler.sink)
         }
@@ -387,6 +386,21 @@ fn http(handler: &mut Handler<'_>) {
     handler.audience(false);
 }
 
+fn socket_json(handler: &mut Handler<'_>) {
+    handler.set("type", Raw::Text("tcp".into()));
+    handler.address();
+    handler.audience(true);
+}
+
+fn hpfeeds(handler: &mut Handler<'_>) {
+    handler.set("type", Raw::Text("hpfeeds".into()));
+    handler.address();
+    for key in ["ident", "secret", "channels"] {
+        handler.need(key, key);
+    }
+    handler.audience(true);
+}
+
 impl Handler<'_> {
     /// An argument that must be there and be text.
     fn word(&mut self, argument: &str, expected: &str) -> Option<String> {
@@ -487,6 +501,24 @@ impl Handler<'_> {
                 self.mistake(found, "expected [\"host\", port] or the path of a socket");
                 (default(&self.place), false)
             }
+        }
+    }
+
+    /// `host` and `port`, which are one key of ours.
+    fn address(&mut self) {
+        let Some(host) = self.arguments.get("host") else { return self.missing("host", "a host's name") };
+        let Some(port) = self.arguments.get("port") else { return self.missing("port", "a port") };
+        match (&host.node.value, &port.node.value) {
+            (Raw::Text(name), Raw::Int(1..=65_535)) => {
+                let shown = port.node.value.shown();
+                let address = match name.contains(':') {
+                    true => format!("[{name}]:{shown}"),
+                    false => format!("{name}:{shown}"),
+                };
+                self.put(host, "address", Raw::Text(address));
+            }
+            (Raw::Text(_), _) => self.mistake(port, "expected a port from 1 to 65535"),
+            _ => self.mistake(host, "expected a host's name or address"),
         }
     }
 

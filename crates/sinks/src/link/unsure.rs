@@ -7,7 +7,7 @@ use std::{collections::VecDeque, time::Duration};
 
 use tokio::time::Instant;
 
-use super::wire::SILENCE;
+use super::SILENCE;
 
 /// Frames, oldest first.
 #[derive(Debug, Default)]
