@@ -7,6 +7,8 @@
 //! `login`.
 
 mod audit;
+#[allow(dead_code, reason = "the server that uses it comes next")]
+mod bait;
 mod login;
 
 use std::{
