@@ -292,6 +292,28 @@ impl Entry {
         }
     }
 
+    /// The row of a service that either speaks a protocol itself or watches a real server: its key `mode` says which.
+    /// Name and kinds are the protocol's, with the sensor's kinds among them.
+    pub const fn either<P: Protocol, S: Sensor>() -> Self {
+        let build = |section: &mut Section<'_>, host: &Host| {
+            let about = "Whether this is a server of its own (\"native\"), or reads what a real one beside it logs \
+                         (\"audit\"). The latter listens nowhere.";
+            match section.choice("mode", "native", &["native", "audit"], about) {
+                "audit" => Service {
+                    stream: None,
+                    datagrams: None,
+                    sensor: Some(Box::new(S::configure(section, host))),
+                },
+                _ => Service {
+                    stream: Some(Arc::new(P::configure(section, host))),
+                    datagrams: None,
+                    sensor: None,
+                },
+            }
+        };
+        Self { build, ..Self::stream::<P>() }
+    }
+
     /// Whether it listens nowhere and watches instead.
     pub const fn watches(&self) -> bool {
         !self.stream && !self.datagrams

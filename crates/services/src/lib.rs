@@ -53,5 +53,5 @@ pub static ALL: &[Entry] = &[
     Entry::stream::<rdp::Rdp>(),
     Entry::stream::<winrm::Winrm>(),
     Entry::sensor::<llmnr::Llmnr>(),
-    Entry::sensor::<smb::Smb>(),
+    Entry::either::<smb::Native, smb::audit::Audit>(),
 ];

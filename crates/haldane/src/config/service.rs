@@ -191,6 +191,8 @@ pub(super) fn configure(
     let bounds = service.stream.as_ref().map_or(Limits::DEFAULT, |stream| stream.bounds());
     let limits = limits(section, bounds);
     let mut endpoints = Vec::new();
+    // What listens in one mode and watches in another has no ports then.
+    let transports = if service.sensor.is_some() { Vec::new() } else { transports };
     for transport in transports {
         for port in &ports {
             for address in &addresses {

@@ -29,48 +29,48 @@ const PATH: usize = 32_767;
 
 /// A tree of files that can be read and never changed.
 #[derive(Debug)]
-pub(super) struct Folder {
+pub struct Folder {
     /// The root is the first. A child stands behind its parent.
     nodes: Vec<Node>,
 }
 
 /// Which file or folder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) struct NodeId(u32);
+pub struct NodeId(pub u32);
 
 impl NodeId {
     /// The share's own folder.
-    pub(super) const ROOT: Self = Self(0);
+    pub const ROOT: Self = Self(0);
 
     /// A number that no other file of the share has, and not 0: what a server gives as the file's id.
-    pub(super) fn number(self) -> u64 {
+    pub fn number(self) -> u64 {
         u64::from(self.0).saturating_add(1)
     }
 }
 
 /// A file or a folder.
 #[derive(Debug)]
-pub(super) struct Node {
+pub struct Node {
     /// Itself.
-    pub(super) id: NodeId,
+    pub id: NodeId,
     /// As written; empty for the root.
-    pub(super) name: String,
-    /// Its name of eight letters and three, where the other is none.
-    pub(super) short: Option<String>,
+    pub name: String,
+    /// Its name of eight letters and three; empty where the other is one.
+    pub short: String,
     /// Whether it is a folder.
-    pub(super) folder: bool,
+    pub folder: bool,
     /// In bytes; 0 for a folder.
-    pub(super) size: u64,
+    pub size: u64,
     /// When it was made.
-    pub(super) created: SystemTime,
+    pub created: SystemTime,
     /// When its content last changed.
-    pub(super) changed: SystemTime,
+    pub changed: SystemTime,
     /// When it was last read.
-    pub(super) accessed: SystemTime,
+    pub accessed: SystemTime,
     /// Where it is; the root is in itself.
-    pub(super) parent: NodeId,
+    pub parent: NodeId,
     /// What is in it, in the order of NTFS.
-    pub(super) children: Vec<NodeId>,
+    pub children: Vec<NodeId>,
     /// The name without case: what is compared.
     key: String,
     content: Content,
@@ -91,7 +91,7 @@ enum Content {
 
 /// Why a path leads nowhere.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Missing {
+pub enum Missing {
     /// Its folder is there, it is not: `STATUS_OBJECT_NAME_NOT_FOUND`.
     Name,
     /// A folder on the way is not there: `STATUS_OBJECT_PATH_NOT_FOUND`.
@@ -105,7 +105,7 @@ pub(super) enum Missing {
 impl Folder {
     /// The folder at that path; the bundled sample for `None`. What cannot be shown, and why, is told in words for the
     /// operator; the rest is shown. Bounds: see [`load`].
-    pub(super) fn load(path: Option<&Path>) -> (Self, Vec<String>) {
+    pub fn load(path: Option<&Path>) -> (Self, Vec<String>) {
         match path {
             Some(path) => load::from_disk(path),
             None => (load::from_sample(), Vec::new()),
@@ -118,7 +118,7 @@ impl Folder {
     ///
     /// # Errors
     /// Why there is nothing.
-    pub(super) fn find(&self, path: &[u16]) -> Result<NodeId, Missing> {
+    pub fn find(&self, path: &[u16]) -> Result<NodeId, Missing> {
         if path.is_empty() {
             return Ok(NodeId::ROOT);
         }
@@ -153,17 +153,17 @@ impl Folder {
     }
 
     /// A file or folder. `None` only for an id of another tree.
-    pub(super) fn node(&self, id: NodeId) -> Option<&Node> {
+    pub fn node(&self, id: NodeId) -> Option<&Node> {
         self.nodes.get(usize::try_from(id.0).ok()?)
     }
 
     /// What is in a folder and has a name, long or short, that fits the pattern: `*`, `?` and DOS's `<`, `>` and `"`
     /// (MS-FSA, section 2.1.4.4). An empty pattern fits all. `.` and `..` are the caller's.
-    pub(super) fn list(&self, folder: NodeId, pattern: &str) -> impl Iterator<Item = &Node> {
+    pub fn list(&self, folder: NodeId, pattern: &str) -> impl Iterator<Item = &Node> {
         let pattern = Pattern::new(pattern);
         let children = self.node(folder).map(|node| node.children.as_slice()).unwrap_or_default();
         children.iter().filter_map(|id| self.node(*id)).filter(move |node| {
-            pattern.fits(&node.key) || node.short.as_deref().is_some_and(|short| pattern.fits(short))
+            pattern.fits(&node.key) || !node.short.is_empty() && pattern.fits(&node.short)
         })
     }
 
@@ -172,7 +172,7 @@ impl Folder {
     ///
     /// # Errors
     /// It is no file, or the disk's.
-    pub(super) fn read(&self, id: NodeId, offset: u64, length: usize) -> io::Result<Cow<'_, [u8]>> {
+    pub fn read(&self, id: NodeId, offset: u64, length: usize) -> io::Result<Vec<u8>> {
         let node = self.node(id).ok_or(io::ErrorKind::NotFound)?;
         let left = usize::try_from(node.size.saturating_sub(offset)).unwrap_or(usize::MAX);
         let length = length.min(left).min(READ);
@@ -181,7 +181,7 @@ impl Folder {
             Content::Memory(bytes) => {
                 let from = usize::try_from(offset).unwrap_or(usize::MAX);
                 let bytes = bytes.get(from..from.saturating_add(length)).unwrap_or_default();
-                Ok(Cow::Borrowed(bytes))
+                Ok(bytes.to_vec())
             }
             Content::Disk { path, device, inode } => {
                 let file = open(path)?;
@@ -189,13 +189,13 @@ impl Folder {
                 if !now.is_file() || (now.dev(), now.ino()) != (*device, *inode) {
                     return Err(io::ErrorKind::NotFound.into());
                 }
-                from_disk(&file, offset, length).map(Cow::Owned)
+                from_disk(&file, offset, length)
             }
         }
     }
 
     /// The names from the root to there, with `\` between them.
-    pub(super) fn path(&self, id: NodeId) -> String {
+    pub fn path(&self, id: NodeId) -> String {
         let mut names = Vec::new();
         let mut at = self.node(id);
         while let Some(node) = at.filter(|node| node.id != NodeId::ROOT) {
@@ -207,7 +207,7 @@ impl Folder {
     }
 
     /// All bytes of all files: what a volume of that content says is in use.
-    pub(super) fn size(&self) -> u64 {
+    pub fn size(&self) -> u64 {
         self.nodes.iter().fold(0, |sum, node| sum.saturating_add(node.size))
     }
 
@@ -225,7 +225,7 @@ impl Folder {
         if let Ok(place) = place {
             return folder.children.get(place).and_then(of);
         }
-        folder.children.iter().filter_map(of).find(|node| node.short.as_deref() == Some(&key))
+        folder.children.iter().filter_map(of).find(|node| !key.is_empty() && node.short == key)
     }
 }
 

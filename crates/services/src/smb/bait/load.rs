@@ -186,7 +186,7 @@ impl Index {
         let root = Node {
             id: NodeId::ROOT,
             name: String::new(),
-            short: None,
+            short: String::new(),
             folder: true,
             size: 0,
             created: since,
@@ -215,7 +215,7 @@ impl Index {
         let key = name::key(&name);
         let folder = matches!(content, Content::None);
         let Times { created, changed, accessed } = times;
-        let (short, children) = (None, Vec::new());
+        let (short, children) = (String::new(), Vec::new());
         let node = Node {
             id,
             name,
@@ -263,8 +263,8 @@ impl Index {
             let mut taken: HashSet<String> = children.iter().filter_map(|id| key(id, &self.nodes)).collect();
             for id in &children {
                 let Some(child) = self.node(*id) else { continue };
-                child.short = name::short(&child.name, |short| taken.contains(short));
-                taken.extend(child.short.clone());
+                child.short = name::short(&child.name, |short| taken.contains(short)).unwrap_or_default();
+                taken.insert(child.short.clone());
             }
             if let Some(node) = self.nodes.get_mut(place) {
                 node.children = children;
