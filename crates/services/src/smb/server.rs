@@ -5,7 +5,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use haldane_core::{Cx, Host, Login, Section, Severity, Sighting, Untrusted, Windows};
+use haldane_core::{Cx, Host, Login, Problem, Section, Severity, Sighting, Untrusted, Windows};
 use haldane_wire::{ntlm::Identity, spnego::Attempt};
 
 use super::{LOGIN, bait::Folder, rpc, status::Status};
@@ -88,14 +88,23 @@ pub struct Who {
 impl Server {
     /// Reads the section. Mistakes are noted there.
     pub fn configure(section: &mut Section<'_>, host: &Host) -> Self {
+        // Told here, too, so that whoever asks for the keys of this service reads of it.
+        section.text(
+            "auditfile",
+            super::audit::FILE,
+            "With mode \"audit\": the file that Samba's audit is logged to.",
+        );
         let folder = section.path(
             "folder",
             "The folder whose files the share shows; they can be read, and nothing else. Left out: a sample of plausible \
              documents.",
         );
+        if folder.as_deref().is_some_and(|folder| std::fs::read_dir(folder).is_err()) {
+            section.invalid("folder", "expected a folder that can be read");
+        }
         let (files, problems) = Folder::load(folder.as_deref());
         for problem in problems {
-            section.invalid("folder", problem);
+            section.note(Problem::warning(None, "folder", problem));
         }
         let name = section.text("share", "Documents", "The name of the share with the files.");
         if !is_share_name(&name) {

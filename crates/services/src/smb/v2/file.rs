@@ -4,11 +4,15 @@
 use haldane_core::Cx;
 use haldane_wire::ntlm::filetime;
 
-use super::{Answer, Handle, OPENS, Session, Tree, head::{HEAD, Request}, place, structure};
+use super::{
+    Answer, Handle, OPENS, Session, Tree,
+    head::{HEAD, Request},
+    place, structure,
+};
 use crate::smb::{
     bait::Node,
     bytes::{Put, part, size16, size32, u16_at, u32_at, units},
-    frame::MAX_TRANSFER,
+    frame,
     open::{Object, Open, Wish, attribute, right},
     server::Sort,
     status::Status,
@@ -135,10 +139,10 @@ impl Session {
     ) -> Result<Option<(Status, Vec<u8>)>, Status> {
         structure(request, 49)?;
         let (length, offset, least) = (request.u32(4)?, request.u64(8)?, request.u32(32)?);
-        if length > MAX_TRANSFER {
+        if length > tree.agreed.transfer {
             return Err(Status::INVALID_PARAMETER);
         }
-        let length = usize::try_from(length).unwrap_or_default();
+        let length = usize::try_from(length).unwrap_or_default().min(frame::MOST);
         let (handle, _) = self.opened(file, tree)?;
         match (&mut handle.open.object, &tree.share.sort) {
             (Object::Pipe(pipe), _) => {
@@ -151,7 +155,7 @@ impl Session {
                     return Err(Status::ACCESS_DENIED);
                 }
                 let data = folder.read(*id, offset, length).map_err(|_| Status::INTERNAL_ERROR)?;
-                if data.is_empty() && length > 0 || size32(data.len()) < least {
+                if data.is_empty() && length > 0 || size32(data.len()) < least.min(size32(frame::MOST)) {
                     return Err(Status::END_OF_FILE);
                 }
                 handle.open.read = handle.open.read.saturating_add(size32(data.len()).into());

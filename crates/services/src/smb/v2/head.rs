@@ -55,7 +55,8 @@ pub(super) struct Head {
 impl Head {
     /// `None` if the bytes have no head.
     pub(super) fn read(bytes: &[u8]) -> Option<Self> {
-        let head = bytes.get(..HEAD).filter(|head| head.starts_with(b"\xfeSMB") && head.get(4) == Some(&64))?;
+        let head =
+            bytes.get(..HEAD).filter(|head| head.starts_with(b"\xfeSMB") && head.get(4) == Some(&64))?;
         Some(Self {
             charge: u16_at(head, 6)?,
             command: u16_at(head, 12)?,

@@ -1,7 +1,10 @@
 //! What can be asked about a file and its disk (MS-FSCC, sections 2.4 and 2.5), and about who may do what with it
 //! (MS-DTYP, section 2.4.6).
 
-use super::{Tree, file::{CLUSTER, allocated, attributes, number, serial, times}};
+use super::{
+    Tree,
+    file::{CLUSTER, allocated, attributes, number, serial, times},
+};
 use crate::smb::{
     bait::Node,
     bytes::{Put, size32},

@@ -4,10 +4,15 @@ use std::net::IpAddr;
 
 use haldane_core::Cx;
 
-use super::{Answer, Related, Session, Tree, head::{HEAD, Request}, negotiate::Agreed, structure};
+use super::{
+    Answer, Related, Session, Tree,
+    head::{HEAD, Request},
+    negotiate::Agreed,
+    structure,
+};
 use crate::smb::{
     bytes::{Put, size32, u16_at, u32_at},
-    frame::MAX_TRANSFER,
+    frame,
     open::Object,
     status::Status,
 };
@@ -40,7 +45,6 @@ impl Session {
         &mut self,
         request: &Request<'_>,
         related: &mut Related,
-        agreed: &Agreed,
         tree: &Tree<'_>,
         cx: &mut Cx<'_>,
     ) -> Answer {
@@ -48,7 +52,7 @@ impl Session {
             (Ok(()), Ok(code), Ok(file)) => (code, file),
             (Err(status), ..) | (_, Err(status), _) | (.., Err(status)) => return Err(status).into(),
         };
-        match self.control(request, (code, file), agreed, tree, cx) {
+        match self.control(request, (code, file), tree, cx) {
             Ok(Done::Data(status, data)) => {
                 let mut body = Vec::new();
                 let at = size32(HEAD.saturating_add(FIXED));
@@ -68,7 +72,6 @@ impl Session {
         &mut self,
         request: &Request<'_>,
         (code, file): (u32, u64),
-        agreed: &Agreed,
         tree: &Tree<'_>,
         cx: &mut Cx<'_>,
     ) -> Result<Done, Status> {
@@ -77,15 +80,15 @@ impl Session {
         if request.u32(48)? != FSCTL {
             return Err(Status::NOT_SUPPORTED);
         }
-        if most > MAX_TRANSFER {
+        if most > tree.agreed.transfer {
             return Err(Status::INVALID_PARAMETER);
         }
-        let most = usize::try_from(most).unwrap_or_default();
+        let most = usize::try_from(most).unwrap_or_default().min(frame::MOST);
         match code {
             // No name leads to another server.
             code::DFS_REFERRALS | code::DFS_REFERRALS_EX => return Err(Status::NOT_FOUND),
-            code::VALIDATE => return agreed.validate(input, tree),
-            code::INTERFACES if agreed.dialect >= 0x0300 => {
+            code::VALIDATE => return tree.agreed.validate(input, tree),
+            code::INTERFACES if tree.agreed.dialect >= 0x0300 => {
                 return Ok(Done::Data(Status::OK, interface(cx.peer().local.ip())));
             }
             code::PIPE_WAIT => return Ok(Done::Data(Status::OK, Vec::new())),
@@ -122,7 +125,12 @@ impl Session {
                 Ok(Done::Data(Status::OK, data))
             }
             (code::COPY_CHUNK | code::COPY_CHUNK_WRITE, Object::File(_)) => {
-                cx.report(place.used("offload_write_send", handle.open.path.as_str(), Status::ACCESS_DENIED, cx));
+                cx.report(place.used(
+                    "offload_write_send",
+                    handle.open.path.as_str(),
+                    Status::ACCESS_DENIED,
+                    cx,
+                ));
                 Err(Status::ACCESS_DENIED)
             }
             _ => Err(Status::INVALID_DEVICE_REQUEST),

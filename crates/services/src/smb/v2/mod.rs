@@ -30,7 +30,7 @@ use head::{HEAD, Head, Request, command, flag};
 /// Most messages of one packet.
 const MOST_RELATED: usize = 32;
 /// Most bytes of an answer to one packet: beyond them, what follows is refused.
-const LARGEST_ANSWER: usize = frame::LARGEST;
+const LARGEST_ANSWER: usize = frame::MOST;
 /// Most credits a client may hold, as Windows has it.
 const CREDITS: u16 = 8192;
 /// Most sessions, trees and opens of each, and requests that wait: more than honest clients have on one connection.
@@ -124,7 +124,8 @@ impl Dialogue {
                 return self.hang_up("no head of SMB 2", packet, server, cx);
             };
             let next = usize::try_from(head.next).unwrap_or(usize::MAX);
-            let Some((message, behind)) = (if next == 0 { Some((rest, &[][..])) } else { rest.split_at_checked(next) })
+            let Some((message, behind)) =
+                (if next == 0 { Some((rest, &[][..])) } else { rest.split_at_checked(next) })
             else {
                 return self.hang_up("the next message is outside the packet", packet, server, cx);
             };
@@ -259,7 +260,8 @@ impl Dialogue {
         related.session = head.session;
         let found = self.sessions.iter().position(|session| session.id == head.session);
         let number = self.number();
-        let Some((index, session)) = found.and_then(|index| Some((index, self.sessions.get_mut(index)?))) else {
+        let Some((index, session)) = found.and_then(|index| Some((index, self.sessions.get_mut(index)?)))
+        else {
             return Err(Status::USER_SESSION_DELETED).into();
         };
         if session.who.is_none() {
@@ -287,7 +289,8 @@ impl Dialogue {
             return done(request).into();
         }
         let id = u64::from(self.number());
-        self.with_tree(request, related, Tree { index, id, number, share, version, server }, cx)
+        let Some(agreed) = self.agreed else { return Answer::Silence };
+        self.with_tree(request, related, Tree { index, id, number, share, version, agreed, server }, cx)
     }
 
     /// A request within a tree.
@@ -298,7 +301,6 @@ impl Dialogue {
         tree: Tree<'_>,
         cx: &mut Cx<'_>,
     ) -> Answer {
-        let agreed = self.agreed;
         let Some(session) = self.sessions.get_mut(tree.index) else { return Answer::Silence };
         match request.head.command {
             command::CREATE => {
@@ -323,13 +325,11 @@ impl Dialogue {
                 related.of(request, 16).and_then(|file| session.write(request, file, &tree, cx)).into()
             }
             command::LOCK => related.of(request, 8).and_then(|file| session.lock(request, file)).into(),
-            command::IOCTL => match agreed {
-                Some(agreed) => session.ioctl(request, related, &agreed, &tree, cx),
-                None => Answer::Silence,
-            },
-            command::QUERY_DIRECTORY => {
-                related.of(request, 8).and_then(|file| session.query_directory(request, file, &tree, cx)).into()
-            }
+            command::IOCTL => session.ioctl(request, related, &tree, cx),
+            command::QUERY_DIRECTORY => related
+                .of(request, 8)
+                .and_then(|file| session.query_directory(request, file, &tree, cx))
+                .into(),
             command::CHANGE_NOTIFY => match related.of(request, 8) {
                 Ok(file) => session.change_notify(request, file),
                 Err(status) => Err(status).into(),
@@ -393,7 +393,8 @@ impl Session {
     /// That handle, for evidence about it: where it is, too.
     fn opened<'a>(&'a mut self, file: u64, tree: &Tree<'a>) -> Result<(&'a mut Handle, Place<'a>), Status> {
         let who = self.who.as_ref().ok_or(Status::USER_SESSION_DELETED)?;
-        let found = self.opens.iter_mut().find(|(id, handle)| *id == file && handle.open.share == tree.number);
+        let found =
+            self.opens.iter_mut().find(|(id, handle)| *id == file && handle.open.share == tree.number);
         let (_, handle) = found.ok_or(Status::FILE_CLOSED)?;
         Ok((handle, place(tree.server, who, tree.version, &tree.share.name)))
     }
@@ -410,6 +411,7 @@ struct Tree<'a> {
     number: usize,
     share: &'a Share,
     version: &'static str,
+    agreed: negotiate::Agreed,
     server: &'a Server,
 }
 

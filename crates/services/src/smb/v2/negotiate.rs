@@ -3,11 +3,15 @@
 use haldane_core::{Cx, Sighting};
 use haldane_wire::{ntlm::filetime, spnego};
 
-use super::{Answer, Dialogue, head::{HEAD, Head, Request, command}, structure};
+use super::{
+    Answer, Dialogue,
+    head::{HEAD, Head, Request, command},
+    structure,
+};
 use crate::smb::{
     NEGOTIATE,
     bytes::{Put, part, size16, size32, u16_at},
-    frame::{self, MAX_TRANSFER},
+    frame,
     server::Server,
     status::Status,
 };
@@ -21,8 +25,10 @@ const DIALECTS: [(u16, &str); 5] =
 const MOST: usize = 32;
 /// Bytes of an answer before its token.
 const FIXED: usize = 64;
-/// The largest transfer of SMB 2.0.2.
+/// The largest transfer of SMB 2.0.2, of Windows before 2012, and since.
 const OLD_TRANSFER: u32 = 65_536;
+const TRANSFER: u32 = 0x0010_0000;
+const NEW_TRANSFER: u32 = 0x0080_0000;
 
 /// What a side can do.
 mod can {
@@ -48,6 +54,8 @@ pub(super) struct Agreed {
     pub(super) dialect: u16,
     pub(super) can: u32,
     pub(super) mode: u16,
+    /// Most bytes that are read, written or sent in one request.
+    pub(super) transfer: u32,
     /// What the client said of itself: what it can, who it is, whether it signs.
     pub(super) client: (u32, [u8; 16], u16),
     /// Whether another negotiation follows, in which the dialect is chosen.
@@ -159,7 +167,12 @@ impl Dialogue {
             can |= client.0 & (can::CHANNELS | can::FOLDER_LEASING);
         }
         let mode = if server.signs { 3 } else { 1 };
-        let agreed = Agreed { dialect, can, mode, client, again: dialect == ANY };
+        let transfer = match (dialect, server.newest) {
+            (0x0202, _) => OLD_TRANSFER,
+            (_, 0x0210) => TRANSFER,
+            _ => NEW_TRANSFER,
+        };
+        let agreed = Agreed { dialect, can, mode, transfer, client, again: dialect == ANY };
         self.agreed = Some(agreed);
         agreed
     }
@@ -176,10 +189,17 @@ impl Dialogue {
         let (count, mode) = (request.u16(2)?, request.u16(4)?);
         let guid = request.body.get(12..).and_then(|rest| rest.first_chunk::<16>()).copied();
         let client = (request.u32(8)?, guid.unwrap_or_default(), mode);
-        let offered: Vec<u16> = request.body.get(36..).unwrap_or_default().chunks_exact(2)
-            .filter_map(|pair| u16_at(pair, 0)).take(usize::from(count).min(MOST)).collect();
+        let offered: Vec<u16> = request
+            .body
+            .get(36..)
+            .unwrap_or_default()
+            .chunks_exact(2)
+            .filter_map(|pair| u16_at(pair, 0))
+            .take(usize::from(count).min(MOST))
+            .collect();
         let common = |dialect: &u16| *dialect <= server.newest && offered.contains(dialect);
-        let chosen = DIALECTS.iter().map(|(dialect, _)| *dialect).filter(|dialect| common(dialect)).next_back();
+        let chosen =
+            DIALECTS.iter().map(|(dialect, _)| *dialect).filter(|dialect| common(dialect)).next_back();
         let contexts = (offered.contains(&0x0311)).then(|| Contexts::read(request));
         cx.report(seen(&offered, chosen, &client, contexts.as_ref().and_then(|read| read.as_ref().ok())));
         if offered.is_empty() || offered.len() < usize::from(count).min(MOST) {
@@ -198,9 +218,10 @@ impl Dialogue {
 impl Agreed {
     fn answer(&self, (count, contexts): (u16, &[u8]), server: &Server, cx: &Cx<'_>) -> Vec<u8> {
         let token = spnego::offer(&server.windows);
-        let transfer = if self.dialect == 0x0202 { OLD_TRANSFER } else { MAX_TRANSFER };
+        let transfer = self.transfer;
         // Since Windows 10, a server does not tell since when it runs.
-        let booted = if server.windows.release.version.0 >= 10 { 0 } else { filetime(server.booted(cx.now())) };
+        let booted =
+            if server.windows.release.version.0 >= 10 { 0 } else { filetime(server.booted(cx.now())) };
         let mut body = Vec::new();
         body.u16(65).u16(self.mode).u16(self.dialect).u16(count).raw(&server.guid).u32(self.can);
         body.u32(transfer).u32(transfer).u32(transfer).u64(filetime(cx.now())).u64(booted);

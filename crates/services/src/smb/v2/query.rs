@@ -5,11 +5,16 @@ use std::time::SystemTime;
 use haldane_core::Cx;
 use haldane_wire::ntlm::filetime;
 
-use super::{Answer, Session, Tree, file::{allocated, attributes, number, times}, head::{HEAD, Request, error}, info, structure};
+use super::{
+    Answer, Session, Tree,
+    file::{allocated, attributes, number, times},
+    head::{HEAD, Request, error},
+    info, structure,
+};
 use crate::smb::{
     bait::{Folder, Node, NodeId},
     bytes::{Put, size16, size32, units},
-    frame::MAX_TRANSFER,
+    frame,
     open::{Object, right},
     server::Sort,
     status::Status,
@@ -43,7 +48,7 @@ impl Session {
         structure(request, 33)?;
         let (class, flags, room) = (request.u8(2)?, request.u8(3)?, request.u32(28)?);
         let pattern = units(request.buffer(24, 26)?);
-        if room > MAX_TRANSFER || pattern.len() > LONGEST {
+        if room > tree.agreed.transfer || pattern.len() > LONGEST {
             return Err(Status::INVALID_PARAMETER);
         }
         let (handle, place) = self.opened(file, tree)?;
@@ -65,7 +70,7 @@ impl Session {
         }
         let first = listing.position == 0;
         let most = if flags & SINGLE != 0 { 1 } else { usize::MAX };
-        let room = usize::try_from(room).unwrap_or_default();
+        let room = usize::try_from(room).unwrap_or_default().min(frame::MOST);
         let listed = entry.list(folder, *id, listing, (room, most));
         if !handle.open.listed {
             handle.open.listed = true;
@@ -216,7 +221,8 @@ impl Layout {
     ) -> Result<Vec<u8>, Status> {
         let here = folder.node(id).ok_or(Status::FILE_CLOSED)?;
         let above = folder.node(here.parent).unwrap_or(here);
-        let dots = if matches!(listing.pattern.as_str(), "*" | "*.*" | "<" | "<.*" | "<.\"*") { 2 } else { 0 };
+        let dots =
+            if matches!(listing.pattern.as_str(), "*" | "*.*" | "<" | "<.*" | "<.\"*") { 2 } else { 0 };
         let dotted = [(".", here), ("..", above)].into_iter().take(dots);
         let inside = folder.list(id, &listing.pattern).map(|node| (node.name.as_str(), node));
         let (mut data, mut last, mut count) = (Vec::new(), 0, 0_usize);
@@ -255,7 +261,10 @@ impl Layout {
         }
         if matches!(self, Self::Both | Self::IdBoth) {
             let short: Vec<u8> = if name == node.name { node.short.as_str() } else { "" }
-                .encode_utf16().take(12).flat_map(u16::to_le_bytes).collect();
+                .encode_utf16()
+                .take(12)
+                .flat_map(u16::to_le_bytes)
+                .collect();
             let room = 24_usize.saturating_sub(short.len());
             entry.u8(u8::try_from(short.len()).unwrap_or_default()).u8(0).raw(&short).zeros(room);
         }

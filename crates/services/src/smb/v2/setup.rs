@@ -3,7 +3,11 @@
 use haldane_core::Cx;
 use haldane_wire::spnego::{Conversation, Step};
 
-use super::{Answer, Dialogue, SESSIONS, Session, head::{HEAD, Request, error}, structure};
+use super::{
+    Answer, Dialogue, SESSIONS, Session,
+    head::{HEAD, Request, error},
+    structure,
+};
 use crate::smb::{
     bytes::{Put, size16},
     server::{Server, Standing, Who},

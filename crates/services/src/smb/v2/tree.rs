@@ -62,7 +62,8 @@ impl Session {
         cx: &mut Cx<'_>,
     ) {
         self.trees.retain(|(id, _)| *id != tree);
-        let (gone, stay) = std::mem::take(&mut self.opens).into_iter().partition(|(_, handle)| handle.tree == tree);
+        let (gone, stay) =
+            std::mem::take(&mut self.opens).into_iter().partition(|(_, handle)| handle.tree == tree);
         self.opens = stay;
         let gone: Vec<(u64, super::Handle)> = gone;
         let Some(who) = &self.who else { return };
