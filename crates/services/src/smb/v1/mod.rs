@@ -8,6 +8,10 @@
 //! Nobody has a key, so nothing is signed: all who are let in are guests, whose messages Windows does not sign either.
 
 pub(crate) mod attack;
+pub(crate) mod calls;
+pub(crate) mod files;
+pub(crate) mod find;
+pub(crate) mod info;
 pub(crate) mod negotiate;
 pub(crate) mod packet;
 pub(crate) mod reply;
@@ -30,6 +34,8 @@ use super::{
     session::{Next, broken},
     status::Status,
 };
+use files::Held;
+use find::Search;
 use packet::{Block, Packet};
 use reply::Reply;
 use setup::User;
@@ -42,24 +48,49 @@ mod most {
     pub(super) const USERS: usize = 16;
     /// Shares that are connected to.
     pub(super) const TREES: usize = 32;
+    /// Files and pipes that are open.
+    pub(super) const OPENS: usize = 64;
+    /// Searches that are not at their end.
+    pub(super) const SEARCHES: usize = 16;
 }
 
 /// Commands (MS-CIFS, section 2.2.2.1).
 pub(crate) mod command {
+    pub(crate) const CREATE_DIRECTORY: u8 = 0x00;
+    pub(crate) const DELETE_DIRECTORY: u8 = 0x01;
+    pub(crate) const OPEN: u8 = 0x02;
+    pub(crate) const CREATE: u8 = 0x03;
+    pub(crate) const CLOSE: u8 = 0x04;
+    pub(crate) const FLUSH: u8 = 0x05;
+    pub(crate) const DELETE: u8 = 0x06;
+    pub(crate) const RENAME: u8 = 0x07;
+    pub(crate) const QUERY_INFORMATION: u8 = 0x08;
+    pub(crate) const SET_INFORMATION: u8 = 0x09;
+    pub(crate) const READ: u8 = 0x0a;
+    pub(crate) const WRITE: u8 = 0x0b;
+    pub(crate) const CREATE_NEW: u8 = 0x0f;
+    pub(crate) const CHECK_DIRECTORY: u8 = 0x10;
+    pub(crate) const LOCKING_ANDX: u8 = 0x24;
     pub(crate) const TRANSACTION: u8 = 0x25;
     pub(crate) const TRANSACTION_SECONDARY: u8 = 0x26;
     pub(crate) const ECHO: u8 = 0x2b;
+    pub(crate) const OPEN_ANDX: u8 = 0x2d;
+    pub(crate) const READ_ANDX: u8 = 0x2e;
+    pub(crate) const WRITE_ANDX: u8 = 0x2f;
     pub(crate) const TRANSACTION2: u8 = 0x32;
     pub(crate) const TRANSACTION2_SECONDARY: u8 = 0x33;
-    pub(crate) const TREE_CONNECT: u8 = 0x70;
+    pub(crate) const FIND_CLOSE2: u8 = 0x34;
     pub(crate) const TREE_DISCONNECT: u8 = 0x71;
     pub(crate) const NEGOTIATE: u8 = 0x72;
     pub(crate) const SESSION_SETUP: u8 = 0x73;
     pub(crate) const LOGOFF: u8 = 0x74;
     pub(crate) const TREE_CONNECT_ANDX: u8 = 0x75;
+    pub(crate) const QUERY_INFORMATION_DISK: u8 = 0x80;
     pub(crate) const NT_TRANSACT: u8 = 0xa0;
     pub(crate) const NT_TRANSACT_SECONDARY: u8 = 0xa1;
+    pub(crate) const NT_CREATE_ANDX: u8 = 0xa2;
     pub(crate) const NT_CANCEL: u8 = 0xa4;
+    pub(crate) const NT_RENAME: u8 = 0xa5;
 }
 
 /// Flags of the header (section 2.2.3.1).
@@ -78,8 +109,8 @@ pub(crate) mod flags2 {
 const VERSION: &str = "NT1";
 /// A request that breaks the grammar (MS-CIFS, section 2.2.2.4).
 const INVALID_SMB: Status = Status(0x0001_0002);
-/// A function of a transaction that there is not.
-const SMB_BAD_FUNCTION: Status = Status::NOT_IMPLEMENTED;
+/// A form of information that there is not.
+const INVALID_LEVEL: Status = Status(0xc000_0148);
 /// What a server without the fix of MS17-010 says to a pipe that is none.
 const INSUFF_SERVER_RESOURCES: Status = Status(0xc000_0205);
 /// Bytes that an event shows of what was not understood.
@@ -100,6 +131,8 @@ pub struct Dialogue {
     largest: usize,
     users: BTreeMap<u16, User>,
     trees: BTreeMap<u16, Tree>,
+    opens: BTreeMap<u16, Held>,
+    searches: BTreeMap<u16, Search>,
     waiting: Waiting,
     /// The client's system as Samba guesses it.
     arch: Option<&'static str>,
@@ -196,7 +229,9 @@ impl Dialogue {
 
     /// The connection ends.
     pub fn end(&mut self, server: &Server, cx: &mut Cx<'_>) {
-        let _ = server;
+        for held in std::mem::take(&mut self.opens).into_values() {
+            self.closed(&held, server, cx);
+        }
         self.abandoned(cx);
     }
 
@@ -206,13 +241,42 @@ impl Dialogue {
             return Ok(Done::Over(Next::Go(broken("a command before a dialect", &[command], call.cx))));
         }
         match command {
+            command::NT_CANCEL => Ok(Done::Silent),
             command::NEGOTIATE => self.negotiate(call),
             command::SESSION_SETUP => self.setup(call),
             command::LOGOFF => self.logoff(call),
             command::TREE_CONNECT_ANDX => self.connect(call),
             command::TREE_DISCONNECT => self.disconnect(call),
             command::ECHO => self.echo(call),
-            command::NT_CANCEL => Ok(Done::Silent),
+            command::TRANSACTION | command::TRANSACTION2 | command::NT_TRANSACT => self.transaction(call),
+            command::TRANSACTION_SECONDARY
+            | command::TRANSACTION2_SECONDARY
+            | command::NT_TRANSACT_SECONDARY => self.secondary(call),
+            _ => self.act_on_files(call),
+        }
+    }
+
+    fn act_on_files(&mut self, call: &mut Call<'_, '_>) -> Result<Done, Stop> {
+        match call.block.command {
+            command::NT_CREATE_ANDX => self.nt_create(call),
+            command::OPEN_ANDX => self.open_andx(call),
+            command::OPEN => self.open_old(call),
+            command::CREATE | command::CREATE_NEW => self.create_old(call),
+            command::READ_ANDX => self.read_andx(call),
+            command::READ => self.read_old(call),
+            command::WRITE_ANDX => self.write_andx(call),
+            command::WRITE => self.write_old(call),
+            command::CLOSE => self.close(call),
+            command::FLUSH => self.nothing(0, false, call),
+            command::LOCKING_ANDX => self.nothing(4, true, call),
+            command::FIND_CLOSE2 => self.find_close(call),
+            command::DELETE | command::DELETE_DIRECTORY => self.change("unlinkat", call),
+            command::CREATE_DIRECTORY => self.change("mkdirat", call),
+            command::SET_INFORMATION => self.change("fset_dos_attributes", call),
+            command::RENAME | command::NT_RENAME => self.rename(call),
+            command::CHECK_DIRECTORY => self.check(call),
+            command::QUERY_INFORMATION => self.query_old(call),
+            command::QUERY_INFORMATION_DISK => self.disk(call),
             _ => Err(Status::SMB_BAD_COMMAND.into()),
         }
     }

@@ -83,7 +83,15 @@ impl Dialogue {
         let security = if server.signs { SECURITY | SIGNATURES } else { SECURITY };
         let capabilities = if extended { CAPABILITIES | CAN_EXTENDED } else { CAPABILITIES };
         let mut words = Vec::new();
-        words.u16(index).u8(security).u16(REQUESTS).u16(CIRCUITS).u32(LARGEST).u32(RAW).u32(0).u32(capabilities);
+        words
+            .u16(index)
+            .u8(security)
+            .u16(REQUESTS)
+            .u16(CIRCUITS)
+            .u32(LARGEST)
+            .u32(RAW)
+            .u32(0)
+            .u32(capabilities);
         words.u64(filetime(cx.now().max(UNIX_EPOCH))).u16(0);
         if extended {
             words.u8(0);

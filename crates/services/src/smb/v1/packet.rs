@@ -45,7 +45,7 @@ impl Header {
 
 /// A whole message.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Packet {
+pub(crate) struct Packet {
     pub(crate) header: Header,
     bytes: Vec<u8>,
 }
@@ -55,7 +55,7 @@ impl Packet {
     ///
     /// # Errors
     /// If it is no message of SMB 1: a server hangs up on that.
-    pub fn read(bytes: &[u8]) -> Result<Self, Halt> {
+    pub(crate) fn read(bytes: &[u8]) -> Result<Self, Halt> {
         let mut input = Input::whole(bytes);
         if input.array()? != *MAGIC {
             return Err(Halt::Malformed("no SMB"));
@@ -86,7 +86,7 @@ impl Packet {
         // Clients get this count wrong, with large writes on purpose: what is there counts.
         let bytes = input.take_rest();
         let bytes = bytes.get(..claimed).unwrap_or(bytes);
-        Some(Block { packet: self, command, words, bytes, from, claimed })
+        Some(Block { packet: self, command, words, bytes, from })
     }
 }
 
@@ -99,8 +99,6 @@ pub(crate) struct Block<'a> {
     pub(crate) bytes: &'a [u8],
     /// Where the bytes begin in the packet.
     from: usize,
-    /// How many bytes there are said to be.
-    pub(crate) claimed: usize,
 }
 
 impl<'a> Block<'a> {

@@ -130,14 +130,6 @@ impl Reply {
         }
     }
 
-    /// Changes what is told back of the second flags.
-    pub(crate) fn flag(&mut self, flag: u16, on: bool) {
-        let flags = self.packet.get(10..12).and_then(|flags| flags.try_into().ok());
-        let flags = flags.map(u16::from_le_bytes).unwrap_or_default();
-        let flags = if on { flags | flag } else { flags & !flag };
-        self.patch(10, &flags.to_le_bytes());
-    }
-
     /// The whole message, without the frame around it.
     pub(crate) fn finish(mut self, header: &Header) -> Vec<u8> {
         let status = if header.has(flags2::NT_STATUS) { self.status.0 } else { dos(self.status) };
@@ -162,7 +154,9 @@ fn dos(status: Status) -> u32 {
         Status::INVALID_HANDLE | Status::FILE_CLOSED => (SYSTEM, 6),
         Status::INVALID_PARAMETER => (SYSTEM, 87),
         Status::NO_SUCH_FILE | Status::OBJECT_NAME_NOT_FOUND => (SYSTEM, 2),
-        Status::OBJECT_PATH_NOT_FOUND | Status::OBJECT_PATH_SYNTAX_BAD | Status::NOT_A_DIRECTORY => (SYSTEM, 3),
+        Status::OBJECT_PATH_NOT_FOUND | Status::OBJECT_PATH_SYNTAX_BAD | Status::NOT_A_DIRECTORY => {
+            (SYSTEM, 3)
+        }
         Status::OBJECT_NAME_INVALID => (SYSTEM, 123),
         Status::OBJECT_NAME_COLLISION => (SYSTEM, 80),
         Status::ACCESS_DENIED | Status::FILE_IS_A_DIRECTORY | Status::CANNOT_DELETE => (SYSTEM, 5),

@@ -127,7 +127,8 @@ impl Dialogue {
                 };
                 let identity = attempt.identity();
                 let facts = |seen| about.facts(attempt.facts(seen));
-                let who = call.server.admit(&attempt.login, identity, workstation, facts, VERSION, call.cx)?;
+                let who =
+                    call.server.admit(&attempt.login, identity, workstation, facts, VERSION, call.cx)?;
                 let action = self.enter(who, &about, call);
                 answer_extended(action, &attempt.accept, call);
                 Ok(Done::Answered)
@@ -142,7 +143,8 @@ impl Dialogue {
     /// Without: with answers to the challenge of the negotiation, or with clear text.
     fn plain(&mut self, (lm, nt): (usize, usize), call: &mut Call<'_, '_>) -> Result<Done, Stop> {
         let bytes = call.block.bytes;
-        let passwords = bytes.get(..lm.saturating_add(nt)).ok_or(Stop::Broken("passwords that are not there"))?;
+        let passwords =
+            bytes.get(..lm.saturating_add(nt)).ok_or(Stop::Broken("passwords that are not there"))?;
         let (lm, nt) = passwords.split_at_checked(lm).unwrap_or_default();
         let mut texts = call.block.texts_after(passwords.len());
         let (user, domain) = (texts.text(), texts.text());
@@ -158,8 +160,7 @@ impl Dialogue {
             _ => answer.login(self.nonce.as_ref()),
         };
         let facts = |seen| about.facts(answer.facts(seen));
-        let who =
-            call.server.admit(&login, identity, Untrusted::new(b""), facts, VERSION, call.cx)?;
+        let who = call.server.admit(&login, identity, Untrusted::new(b""), facts, VERSION, call.cx)?;
         if !self.users.contains_key(&call.reply.uid) {
             if self.users.len() >= most::USERS {
                 return Err(Status::REQUEST_NOT_ACCEPTED.into());

@@ -232,7 +232,13 @@ impl Answer {
     }
 
     /// Writes it into that reply and as many behind it as it takes, none larger than the client wishes.
-    pub(crate) fn send(&self, command: u8, mut first: Reply, header: &Header, largest: usize) -> Vec<Vec<u8>> {
+    pub(crate) fn send(
+        &self,
+        command: u8,
+        mut first: Reply,
+        header: &Header,
+        largest: usize,
+    ) -> Vec<Vec<u8>> {
         let mut packets = Vec::new();
         let (status, tid, uid) = (first.status, first.tid, first.uid);
         let (mut parameters, mut data) = (0, 0);

@@ -1,5 +1,7 @@
 //! TREE_CONNECT_ANDX (MS-CIFS, section 2.2.4.55; MS-SMB, section 2.2.4.7) and TREE_DISCONNECT: which share is used.
 
+use std::collections::BTreeMap;
+
 use haldane_core::Severity;
 
 use super::{
@@ -9,7 +11,9 @@ use super::{
         server::{Sort, Standing},
         status::Status,
     },
-    Call, Dialogue, Done, FIRST, Stop, command, free, most,
+    Call, Dialogue, Done, FIRST, Stop, command,
+    files::Held,
+    free, most,
 };
 
 /// In the request's flags: the answer may tell rights.
@@ -74,7 +78,14 @@ impl Dialogue {
     }
 
     pub(super) fn disconnect(&mut self, call: &mut Call<'_, '_>) -> Result<Done, Stop> {
-        self.trees.remove(&call.reply.tid).ok_or(Status::SMB_BAD_TID)?;
+        let tid = call.reply.tid;
+        self.trees.remove(&tid).ok_or(Status::SMB_BAD_TID)?;
+        // What is open there is closed.
+        let (gone, kept) = std::mem::take(&mut self.opens).into_iter().partition(|(_, held)| held.tid == tid);
+        self.opens = kept;
+        let gone: BTreeMap<u16, Held> = gone;
+        gone.values().for_each(|held| self.closed(held, call.server, call.cx));
+        self.searches.retain(|_, search| search.tid != tid);
         call.reply.block(command::TREE_DISCONNECT, false, &[]);
         Ok(Done::Answered)
     }
