@@ -25,6 +25,8 @@ pub struct Server {
     pub signs: bool,
     /// Whether SMB 1 is spoken.
     pub smb1: bool,
+    /// Whether scanners are told that MS17-010 was never fixed here.
+    pub unpatched: bool,
     /// The newest dialect of SMB 2: `0x0311`.
     pub newest: u16,
     booted: OnceLock<SystemTime>,
@@ -131,6 +133,11 @@ impl Server {
             true,
             "Whether SMB 1 is spoken, as by a server where it was left or made possible for old clients.",
         );
+        let unpatched = section.flag(
+            "unpatched",
+            false,
+            "Whether scanners are told that MS17-010 was never fixed here, so that who wants to use EternalBlue goes on.",
+        );
         let guid = host.keep.keep(None, "smb-guid", &mut || {
             let mut guid = [0; 16];
             openssl::rand::rand_bytes(&mut guid).map_err(|error| error.to_string())?;
@@ -152,6 +159,7 @@ impl Server {
             },
             signs: signing == "required",
             smb1,
+            unpatched,
             newest: match host.windows.release.name {
                 "2008r2" => 0x0210,
                 "2012" => 0x0300,
