@@ -2,8 +2,7 @@
 
 use cipher::{BlockCipherEncrypt, KeyInit};
 use des::Des;
-use hmac::{Hmac, Mac};
-use md4::Md4;
+use haldane_wire::ntlm_key::{self, hash, mac};
 use md5::{Digest, Md5};
 use subtle::ConstantTimeEq;
 
@@ -34,29 +33,8 @@ pub(crate) fn v1(password: &[u8], answer: &Answer<'_>) -> bool {
 /// Version 2: a keyed hash over our challenge and what the client puts beside it.
 pub(crate) fn v2(password: &[u8], answer: &Answer<'_>) -> bool {
     let Some((proof, rest)) = answer.response.split_at_checked(PROOF) else { return false };
-    let user = wide(&String::from_utf8_lossy(answer.username).to_uppercase());
-    let domain = wide(&String::from_utf8_lossy(answer.domain));
-    let key = mac(&hash(password), &[&user, &domain]);
+    let key = ntlm_key::v2(password, answer.username, answer.domain);
     mac(&key, &[answer.challenge, rest]).ct_eq(proof).into()
-}
-
-/// What Windows stores of a password.
-fn hash(password: &[u8]) -> [u8; 16] {
-    Md4::digest(wide(&String::from_utf8_lossy(password))).into()
-}
-
-fn wide(text: &str) -> Vec<u8> {
-    haldane_wire::ntlm::wide(text)
-}
-
-fn mac(key: &[u8; 16], parts: &[&[u8]]) -> [u8; 16] {
-    let mut key_block = [0; 64];
-    for (to, from) in key_block.iter_mut().zip(key) {
-        *to = *from;
-    }
-    let mut mac = <Hmac<Md5> as KeyInit>::new(&key_block.into());
-    parts.iter().for_each(|part| Mac::update(&mut mac, part));
-    mac.finalize().into_bytes().into()
 }
 
 /// A block under a key of seven bytes, of which each seven bits are followed by one that does not matter.

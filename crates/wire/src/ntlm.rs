@@ -40,6 +40,8 @@ pub mod flag {
     pub const EXTENDED_SECURITY: u32 = 0x0008_0000;
     /// The challenge names the server.
     pub const TARGET_INFO: u32 = 0x0080_0000;
+    /// The client chooses the key of the session.
+    pub const KEY_EXCHANGE: u32 = 0x4000_0000;
     /// The version is told.
     pub const VERSION: u32 = 0x0200_0000;
     /// What a server grants if it is asked for: signing, sealing, always signing, 128 bits, key exchange, 56 bits.
@@ -110,6 +112,8 @@ pub struct Answer {
     pub lm: Vec<u8>,
     /// NtChallengeResponse: 24 bytes in version 1, more in version 2, nothing for an anonymous client.
     pub nt: Vec<u8>,
+    /// EncryptedRandomSessionKey: the key of the session, under that which follows from the password.
+    pub session_key: Vec<u8>,
     /// The version of Windows it runs, as in `10.0.19041`.
     pub version: Option<String>,
 }
@@ -153,6 +157,7 @@ impl Message {
                     domain: text(28),
                     user: text(36),
                     workstation: text(44),
+                    session_key: field(52).to_vec(),
                     version: version(flags, bytes.get(64..72)),
                 }))
             }
