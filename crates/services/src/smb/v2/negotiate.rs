@@ -22,7 +22,7 @@ const ANY: u16 = 0x02ff;
 /// The dialects, with Samba's words.
 const DIALECTS: [(u16, &str); 5] =
     [(0x0202, "SMB2_02"), (0x0210, "SMB2_10"), (0x0300, "SMB3_00"), (0x0302, "SMB3_02"), (0x0311, "SMB3_11")];
-/// The build of Windows Server 2022, which knows ciphers of 256 bits and how to agree on signatures.
+/// The build of Windows Server 2022, with which signatures can be agreed on.
 const NEW_BUILD: u16 = 20_348;
 /// Most dialects and contexts that are looked at.
 const MOST: usize = 32;
@@ -116,17 +116,12 @@ impl<'a> Contexts<'a> {
         }
     }
 
-    /// Ours: SHA-512, and the first cipher of the client's that this release knows. No session has a key for it.
+    /// Ours: SHA-512, and how messages are signed. Ciphers are left without an answer, as by a server that is not to
+    /// encrypt.
     fn answer(&self, server: &Server, cx: &mut Cx<'_>) -> (u16, Vec<u8>) {
         let mut bytes = Vec::new();
         bytes.u16(context::PREAUTH).u16(38).u32(0).u16(1).u16(32).u16(1).raw(&cx.random::<32>());
         let mut count = 1_u16;
-        let newest = if server.windows.release.build >= NEW_BUILD { 4 } else { 2 };
-        if !self.ciphers.is_empty() {
-            let cipher = self.ciphers.iter().find(|cipher| (1..=newest).contains(*cipher)).copied();
-            bytes.align(8).u16(context::ENCRYPTION).u16(4).u32(0).u16(1).u16(cipher.unwrap_or_default());
-            count = count.saturating_add(1);
-        }
         if let Some(signing) = self.signing(server) {
             bytes.align(8).u16(context::SIGNING).u16(4).u32(0).u16(1).u16(signing);
             count = count.saturating_add(1);
