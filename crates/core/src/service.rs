@@ -200,6 +200,8 @@ pub struct Entry {
     pub framed: bool,
     /// See [`Sensor::ON`].
     pub on: bool,
+    /// Settings with which it watches; `None` if it never does.
+    pub watching: Option<&'static [&'static str]>,
 }
 
 /// A service as configured, ready to listen in each of the ways that it can.
@@ -243,6 +245,7 @@ impl Entry {
             usual: &[Transport::Tcp],
             framed: P::FRAMED,
             on: true,
+            watching: None,
         }
     }
 
@@ -266,6 +269,7 @@ impl Entry {
             usual: &[Transport::Udp],
             framed: true,
             on: true,
+            watching: None,
         }
     }
 
@@ -289,6 +293,7 @@ impl Entry {
             usual: &[],
             framed: true,
             on: S::ON,
+            watching: Some(&[]),
         }
     }
 
@@ -311,7 +316,7 @@ impl Entry {
                 },
             }
         };
-        Self { build, ..Self::stream::<P>() }
+        Self { build, watching: Some(&["mode = \"audit\""]), ..Self::stream::<P>() }
     }
 
     /// Whether it listens nowhere and watches instead.
@@ -340,6 +345,7 @@ impl Entry {
             usual: &[Transport::Tcp],
             framed: P::FRAMED,
             on: true,
+            watching: None,
         }
     }
 

@@ -2,11 +2,10 @@
 
 use haldane_core::{Halt, Input};
 
-/// Most bytes that a client may read, write or send in one request. Windows takes eight times as much; we grant less,
-/// as a server may, because each connection may make us hold this.
-pub const MAX_TRANSFER: u32 = 0x0010_0000;
-/// The largest packet: a transfer with its headers.
-pub const LARGEST: usize = 0x0011_0000;
+/// The largest packet that is taken. Windows says that it takes writes of 8 MiB, but nobody gets as far as a write here.
+pub const LARGEST: usize = 0x0010_0000;
+/// Most bytes of an answer, whatever is asked for: a read of more is answered in part, as reads may be.
+pub const MOST: usize = 0x0010_0000;
 /// Bytes before a packet's content.
 const HEAD: usize = 4;
 /// A message of a session.

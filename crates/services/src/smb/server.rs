@@ -5,7 +5,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use haldane_core::{Cx, Host, Login, Section, Severity, Sighting, Untrusted, Windows};
+use haldane_core::{Cx, Host, Login, Problem, Section, Severity, Sighting, Untrusted, Windows};
 use haldane_wire::{ntlm::Identity, spnego::Attempt};
 use sha2::{Digest, Sha256};
 
@@ -26,6 +26,8 @@ pub struct Server {
     pub signs: bool,
     /// Whether SMB 1 is spoken.
     pub smb1: bool,
+    /// Whether scanners are told that MS17-010 was never fixed here.
+    pub unpatched: bool,
     /// The newest dialect of SMB 2: `0x0311`.
     pub newest: u16,
     booted: OnceLock<SystemTime>,
@@ -89,14 +91,23 @@ pub struct Who {
 impl Server {
     /// Reads the section. Mistakes are noted there.
     pub fn configure(section: &mut Section<'_>, host: &Host) -> Self {
+        // Told here, too, so that whoever asks for the keys of this service reads of it.
+        section.text(
+            "auditfile",
+            super::audit::FILE,
+            "With mode \"audit\": the file that Samba's audit is logged to.",
+        );
         let folder = section.path(
             "folder",
             "The folder whose files the share shows; they can be read, and nothing else. Left out: a sample of plausible \
              documents.",
         );
+        if folder.as_deref().is_some_and(|folder| std::fs::read_dir(folder).is_err()) {
+            section.invalid("folder", "expected a folder that can be read");
+        }
         let (files, problems) = Folder::load(folder.as_deref());
         for problem in problems {
-            section.invalid("folder", problem);
+            section.note(Problem::warning(None, "folder", problem));
         }
         let name = section.text("share", "Documents", "The name of the share with the files.");
         if !is_share_name(&name) {
@@ -123,6 +134,11 @@ impl Server {
             true,
             "Whether SMB 1 is spoken, as by a server where it was left or made possible for old clients.",
         );
+        let unpatched = section.flag(
+            "unpatched",
+            false,
+            "Whether scanners are told that MS17-010 was never fixed here, so that who wants to use EternalBlue goes on.",
+        );
         let guid = host.keep.keep(None, "smb-guid", &mut || {
             let mut guid = [0; 16];
             openssl::rand::rand_bytes(&mut guid).map_err(|error| error.to_string())?;
@@ -144,6 +160,7 @@ impl Server {
             },
             signs: signing == "required",
             smb1,
+            unpatched,
             newest: match host.windows.release.name {
                 "2008r2" => 0x0210,
                 "2012" => 0x0300,

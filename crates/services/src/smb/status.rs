@@ -33,6 +33,7 @@ statuses! {
     OK = 0, "";
     PENDING = 0x0000_0103, "Operation now in progress";
     NOTIFY_ENUM_DIR = 0x0000_010C, "Interrupted system call";
+    NOTIFY_CLEANUP = 0x0000_010B, "Interrupted system call";
     BUFFER_OVERFLOW = 0x8000_0005, "No buffer space available";
     NO_MORE_FILES = 0x8000_0006, "No such file or directory";
     UNSUCCESSFUL = 0xC000_0001, "Invalid argument";

@@ -23,6 +23,8 @@ use super::{AUDIT, LOGIN};
 use line::Record;
 use login::{Attempt, Form};
 
+/// The log, unless told otherwise: that of the peer.
+pub(super) const FILE: &str = "/var/log/samba-audit.log";
 /// The port of SMB over TCP.
 const PORT: u16 = 445;
 /// Logins that are remembered, to know the second line about one again.
@@ -48,7 +50,7 @@ impl Sensor for Audit {
     fn configure(section: &mut Section<'_>, _host: &Host) -> Self {
         let file = section.text(
             "auditfile",
-            "/var/log/samba-audit.log",
+            FILE,
             "The file that Samba's full_audit is logged to. It need not exist yet.",
         );
         if file.is_empty() {
