@@ -237,6 +237,11 @@ impl Dialogue {
 
     fn act(&mut self, call: &mut Call<'_, '_>) -> Result<Done, Stop> {
         let command = call.block.command;
+        if !self.agreed && command == command::SESSION_SETUP {
+            // A login is recorded whenever it comes.
+            let _ = self.setup(call);
+            return Ok(Done::Over(Next::Go(Flow::Close)));
+        }
         if !self.agreed && command != command::NEGOTIATE {
             return Ok(Done::Over(Next::Go(broken("a command before a dialect", &[command], call.cx))));
         }
