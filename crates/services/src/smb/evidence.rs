@@ -3,7 +3,7 @@
 use haldane_core::{Cx, Sighting, Untrusted, Value};
 
 use super::{
-    AUDIT, EXPLOIT, RPC,
+    AUDIT, EXPLOIT, LOGIN, RPC,
     rpc::Seen,
     server::{Server, Who},
     status::Status,
@@ -50,6 +50,22 @@ impl Place<'_> {
             .with("action", action)
             .with("status", status.audit())
             .with("file", file)
+    }
+
+    /// Reports what was heard on a pipe. A login there is one beside that of SMB, and always refused.
+    pub fn heard(&self, pipe: &str, heard: Vec<Seen>, cx: &mut Cx<'_>) {
+        for mut seen in heard {
+            match seen.login.take() {
+                Some(attempt) => {
+                    let login = Sighting::of(&LOGIN)
+                        .with("status", Status::ACCESS_DENIED.name())
+                        .with("version", self.version)
+                        .with("pipe", pipe);
+                    cx.report(attempt.facts(login).login(attempt.login.clone()));
+                }
+                None => cx.report(self.called(pipe, seen)),
+            }
+        }
     }
 
     /// What was asked over a pipe.

@@ -7,6 +7,7 @@ use std::{
 
 use haldane_core::{Cx, Host, Login, Problem, Section, Severity, Sighting, Untrusted, Windows};
 use haldane_wire::{ntlm::Identity, spnego::Attempt};
+use sha2::{Digest, Sha256};
 
 use super::{LOGIN, bait::Folder, rpc, status::Status};
 
@@ -195,7 +196,11 @@ impl Server {
             };
             (share.name.clone(), sort, share.comment.clone())
         });
-        rpc::Names { windows: self.windows.clone(), shares: shares.collect() }
+        // As lasting as the identity and yet not to be known from it: that is told to everyone.
+        let hash: [u8; 32] = Sha256::digest([&self.guid[..], b"SID"].concat()).into();
+        let [a, b, c, d, e, f, g, h, i, j, k, l, ..] = hash;
+        let sid = [[a, b, c, d], [e, f, g, h], [i, j, k, l]].map(u32::from_le_bytes);
+        rpc::Names { windows: self.windows.clone(), shares: shares.collect(), sid }
     }
 
     /// Decides about a login and reports it, once for each. `via`: the dialect in Samba's words (`SMB3_11`).

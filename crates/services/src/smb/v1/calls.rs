@@ -169,6 +169,7 @@ impl Dialogue {
             call: format!("LANMAN {name}"),
             exploit: None,
             arguments: String::new(),
+            login: None,
         };
         let seen = self.place(call.server, &who, &share.name).called("LANMAN", seen);
         call.cx.report(seen);
@@ -277,12 +278,10 @@ impl Dialogue {
         let (_, share) = self.share(call)?;
         let Some(held) = self.opens.get_mut(&fid) else { return Err(Status::INVALID_HANDLE) };
         let Object::Pipe(pipe) = &mut held.open.object else { return Err(Status::INVALID_HANDLE) };
-        let seen = pipe.write(data);
+        let seen = pipe.write(data, call.cx);
         let Some(held) = self.opens.get(&fid) else { return Err(Status::INVALID_HANDLE) };
         let place = self.place(call.server, &held.who, &share.name);
-        for seen in seen {
-            call.cx.report(place.called(held.open.path.trim_start_matches('\\'), seen));
-        }
+        place.heard(held.open.path.trim_start_matches('\\'), seen, call.cx);
         Ok(())
     }
 

@@ -100,9 +100,8 @@ impl Session {
         let (handle, place) = self.opened(file, tree)?;
         match (code, &mut handle.open.object) {
             (code::PIPE_TRANSCEIVE, Object::Pipe(pipe)) => {
-                for seen in pipe.write(input) {
-                    cx.report(place.called(&handle.open.path, seen));
-                }
+                let heard = pipe.write(input, cx);
+                place.heard(&handle.open.path, heard, cx);
                 let (data, more) = pipe.read(most);
                 let status = if more { Status::BUFFER_OVERFLOW } else { Status::OK };
                 Ok(Done::Data(status, data))
