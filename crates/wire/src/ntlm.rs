@@ -152,7 +152,7 @@ impl Message {
                 Some(Self::Authenticate(Answer {
                     flags,
                     lm: field(12).to_vec(),
-                    nt: field(20).to_vec(),
+                    nt: nt(bytes),
                     domain: text(28),
                     user: text(36),
                     workstation: text(44),
@@ -397,6 +397,15 @@ fn version(flags: u32, bytes: Option<&[u8]>) -> Option<String> {
     let [major, minor, low, high, ..] = bytes.filter(|_| flags & flag::VERSION != 0)? else { return None };
     let build = u16::from_le_bytes([*low, *high]);
     (*major != 0).then(|| format!("{major}.{minor}.{build}"))
+}
+
+/// NtChallengeResponse. Nmap tells a third of its length.
+fn nt(bytes: &[u8]) -> Vec<u8> {
+    let told = part(bytes, 20).unwrap_or_default();
+    let start = bytes.get(24..28).and_then(number).and_then(|start| usize::try_from(start).ok());
+    let whole =
+        start.filter(|_| told.len() == V1 / 3).and_then(|start| bytes.get(start..start.checked_add(V1)?));
+    whole.unwrap_or(told).to_vec()
 }
 
 fn length(text: &[u8]) -> u16 {

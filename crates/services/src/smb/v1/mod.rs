@@ -14,6 +14,7 @@ pub(crate) mod find;
 pub(crate) mod info;
 pub(crate) mod negotiate;
 pub(crate) mod packet;
+pub(crate) mod rap;
 pub(crate) mod reply;
 pub(crate) mod setup;
 pub(crate) mod transaction;
