@@ -23,11 +23,23 @@ pub(crate) fn v1(password: &[u8], answer: &Answer<'_>) -> bool {
             .and_then(|both| Md5::digest(both).first_chunk().copied()),
     };
     let Some(challenge): Option<[u8; CHALLENGE]> = challenge else { return false };
-    let mut key = hash(password).to_vec();
-    // The last key has five zero bytes behind two of the hash.
+    thrice(&hash(password), challenge).ct_eq(answer.response).into()
+}
+
+/// The LAN Manager's: as version 1, but under a hash of its own, which knows no small letters.
+pub(crate) fn lm(password: &[u8], answer: &Answer<'_>) -> bool {
+    let Some(challenge) = answer.challenge.try_into().ok() else { return false };
+    let mut key = password.to_ascii_uppercase();
+    key.resize(14, 0);
+    let hash: Vec<u8> = key.chunks_exact(7).flat_map(|part| encrypted(part, *b"KGS!@#$%")).collect();
+    thrice(&hash, challenge).ct_eq(answer.response).into()
+}
+
+/// The challenge, encrypted under each third of a hash, of which the last has five zero bytes behind two.
+fn thrice(hash: &[u8], challenge: [u8; CHALLENGE]) -> Vec<u8> {
+    let mut key = hash.to_vec();
     key.resize(21, 0);
-    let expected: Vec<u8> = key.chunks_exact(7).flat_map(|part| encrypted(part, challenge)).collect();
-    expected.ct_eq(answer.response).into()
+    key.chunks_exact(7).flat_map(|part| encrypted(part, challenge)).collect()
 }
 
 /// Version 2: a keyed hash over our challenge and what the client puts beside it.

@@ -14,6 +14,7 @@ pub(crate) mod find;
 pub(crate) mod info;
 pub(crate) mod negotiate;
 pub(crate) mod packet;
+pub(crate) mod rap;
 pub(crate) mod reply;
 pub(crate) mod setup;
 pub(crate) mod transaction;
@@ -237,6 +238,11 @@ impl Dialogue {
 
     fn act(&mut self, call: &mut Call<'_, '_>) -> Result<Done, Stop> {
         let command = call.block.command;
+        if !self.agreed && command == command::SESSION_SETUP {
+            // A login is recorded whenever it comes.
+            let _ = self.setup(call);
+            return Ok(Done::Over(Next::Go(Flow::Close)));
+        }
         if !self.agreed && command != command::NEGOTIATE {
             return Ok(Done::Over(Next::Go(broken("a command before a dialect", &[command], call.cx))));
         }
