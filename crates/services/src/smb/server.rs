@@ -229,11 +229,25 @@ impl Server {
     /// # Errors
     /// Why it is refused.
     pub fn knock(&self, attempt: &Attempt, via: &'static str, cx: &mut Cx<'_>) -> Result<Who, Status> {
+        self.knock_with(attempt, |seen| seen, via, cx)
+    }
+
+    /// The same, where the client says more than the login. `more`: adds that to the event.
+    ///
+    /// # Errors
+    /// Why it is refused.
+    pub fn knock_with(
+        &self,
+        attempt: &Attempt,
+        more: impl FnOnce(Sighting) -> Sighting,
+        via: &'static str,
+        cx: &mut Cx<'_>,
+    ) -> Result<Who, Status> {
         let workstation = match &attempt.proof {
             haldane_wire::spnego::Proof::Ntlm(answer) => answer.workstation.as_slice().into(),
             haldane_wire::spnego::Proof::Kerberos(_) => Untrusted::new(b""),
         };
-        let facts = |seen| attempt.facts(seen);
+        let facts = |seen| more(attempt.facts(seen));
         let name =
             attempt.login.username.as_ref().map(|name| String::from_utf8_lossy(name.raw()).to_lowercase());
         let known =

@@ -254,7 +254,7 @@ impl Dialogue {
         let seen = pipe.write(data, call.cx);
         let Some(held) = self.opens.get(&fid) else { return Err(Status::INVALID_HANDLE) };
         let place = self.place(call.server, &held.who, &share.name);
-        place.heard(held.open.path.trim_start_matches('\\'), seen, call.cx);
+        place.heard(&held.open.path.to_lowercase(), seen, call.cx);
         Ok(())
     }
 
