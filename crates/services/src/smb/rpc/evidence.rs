@@ -3,7 +3,7 @@
 use super::{
     Seen,
     interfaces::{
-        DRSUAPI, EFSRPC, EFSRPC_LSA, EVENTLOG, FSSAGENT, Interface, NETDFS, NETLOGON, SPOOLSS, SRVSVC,
+        EFSRPC, EFSRPC_LSA, EVENTLOG, FSSAGENT, Interface, LSARPC, NETDFS, NETLOGON, SAMR, SPOOLSS, SRVSVC,
     },
     ndr::Arguments,
 };
@@ -14,15 +14,30 @@ const LETTERS: usize = 512;
 /// So many bytes of the arguments are searched.
 const SEARCHED: usize = 16 << 10;
 
-/// What is to be recorded of a call. `sealed`: its arguments cannot be read, for they are encrypted.
-pub(crate) fn seen(interface: &Interface, operation: u16, stub: &[u8], sealed: bool) -> Seen {
-    let texts = if sealed { Vec::new() } else { texts(stub) };
-    Seen {
-        call: format!("{} {}", interface.name, interface.operation(operation)),
-        exploit: exploit(interface, operation, stub, sealed, &texts),
-        arguments: if sealed { "encrypted".to_owned() } else { texts.join(", ") },
-        login: None,
+/// What is to be recorded of a call; nothing, where it shows nothing. `own`: the names of this machine.
+pub(crate) fn seen(what: &Request<'_>, own: &[&str]) -> Option<Seen> {
+    if what.closes() {
+        return None;
     }
+    let texts = if what.sealed { Vec::new() } else { texts(what.stub) };
+    Some(Seen {
+        call: format!("{} {}", what.interface.name, what.interface.operation(what.operation)),
+        exploit: what.exploit(&texts, own),
+        arguments: if what.sealed { "encrypted".to_owned() } else { texts.join(", ") },
+        login: None,
+    })
+}
+
+/// A call, as far as it shows what it is.
+pub(crate) struct Request<'a> {
+    /// Of which interface.
+    pub(crate) interface: &'static Interface,
+    /// Which operation.
+    pub(crate) operation: u16,
+    /// Its arguments.
+    pub(crate) stub: &'a [u8],
+    /// They cannot be read, for they are encrypted.
+    pub(crate) sealed: bool,
 }
 
 /// The attack that opening a pipe of such a name is.
@@ -31,41 +46,47 @@ pub fn pipe_exploit(name: &str) -> Option<&'static str> {
     name.contains('/').then_some("SambaCry")
 }
 
-/// The attack that a call is known from.
-fn exploit(
-    interface: &Interface,
-    operation: u16,
-    stub: &[u8],
-    sealed: bool,
-    texts: &[String],
-) -> Option<&'static str> {
-    let is = |other: &Interface| interface.is(other);
-    let elsewhere = || sealed || texts.iter().any(|text| text.starts_with("\\\\") || text.starts_with("//"));
-    // CVE-2021-36942: files of another host are opened, with the machine's own login.
-    if (is(&EFSRPC) || is(&EFSRPC_LSA)) && matches!(operation, 0 | 4..=9 | 12..=22) {
-        return elsewhere().then_some("PetitPotam");
+impl Request<'_> {
+    /// Whether it does no more than put away a handle.
+    fn closes(&self) -> bool {
+        let close = [(&LSARPC, 0), (&SAMR, 1), (&SPOOLSS, 29)];
+        close.iter().any(|(interface, number)| self.is(interface) && self.operation == *number)
     }
-    if is(&SPOOLSS) {
-        return match operation {
-            // CVE-2021-34527: drivers are code.
-            9 | 89 => Some("PrintNightmare"),
-            62 | 65 => Some("PrinterBug"),
-            _ => None,
-        };
+
+    fn is(&self, other: &Interface) -> bool {
+        self.interface.is(other)
     }
-    match operation {
-        39 if interface.name == "par" => Some("PrintNightmare"),
-        10..=13 if is(&NETDFS) => Some("DFSCoerce"),
-        8 | 9 if is(&FSSAGENT) => Some("ShadowCoerce"),
-        9 if is(&EVENTLOG) && elsewhere() => Some("CheeseOunce"),
-        // Only a domain controller would ask for that.
-        3 if is(&DRSUAPI) => Some("DCSync"),
-        4 | 15 | 26 | 30 if is(&NETLOGON) && !sealed && zeros(operation, stub) == Some(true) => {
-            Some("ZeroLogon")
+
+    /// The attack that it is known from. `own`: the names of this machine.
+    fn exploit(&self, texts: &[String], own: &[&str]) -> Option<&'static str> {
+        let elsewhere = || self.sealed || texts.iter().any(|text| elsewhere(text, own));
+        // CVE-2021-36942: files of another host are opened, with the machine's own login. The following coerce the same
+        // by other means.
+        if self.is(&EFSRPC) || self.is(&EFSRPC_LSA) {
+            return (matches!(self.operation, 0 | 4..=9 | 12..=22) && elsewhere()).then_some("PetitPotam");
         }
-        31 | 32 if is(&SRVSVC) && texts.iter().any(|text| climbs(text)) => Some("MS08-067"),
-        _ => None,
+        match self.operation {
+            10..=13 if self.is(&NETDFS) => Some("DFSCoerce"),
+            8 | 9 if self.is(&FSSAGENT) && elsewhere() => Some("ShadowCoerce"),
+            9 if self.is(&EVENTLOG) && elsewhere() => Some("CheeseOunce"),
+            62 | 65 if self.is(&SPOOLSS) => Some("PrinterBug"),
+            // CVE-2021-34527: drivers are code.
+            9 | 89 if self.is(&SPOOLSS) => Some("PrintNightmare"),
+            39 if self.interface.name == "par" => Some("PrintNightmare"),
+            4 | 15 | 26 | 30 if self.is(&NETLOGON) && !self.sealed => {
+                zeros(self.operation, self.stub)?.then_some("ZeroLogon")
+            }
+            31 | 32 if self.is(&SRVSVC) => texts.iter().any(|text| climbs(text)).then_some("MS08-067"),
+            _ => None,
+        }
     }
+}
+
+/// Whether a text names a file of another host: `\\192.0.2.1\share\file`.
+fn elsewhere(text: &str, own: &[&str]) -> bool {
+    let rest = text.strip_prefix("\\\\").or_else(|| text.strip_prefix("//"));
+    let host = rest.and_then(|rest| rest.split(['\\', '/']).next());
+    host.is_some_and(|host| !own.iter().any(|own| own.eq_ignore_ascii_case(host)))
 }
 
 /// Whether a path goes up, as those do that ran over the end of a buffer (CVE-2008-4250).

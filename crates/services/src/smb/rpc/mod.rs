@@ -321,7 +321,14 @@ impl Pipe {
             let call = format!("{} {operation}", self.place.name);
             return Ok(Some(Seen { call, exploit: None, arguments: String::new(), login: None }));
         };
-        let seen = evidence::seen(interface, operation, &stub, sealed);
+        let seen = {
+            let local = cx.peer().local.ip();
+            // A loopback address is everybody's own, and so says nothing.
+            let address = if local.is_loopback() { String::new() } else { local.to_string() };
+            let own = [self.names.windows.computer.as_str(), &self.names.windows.dns_name, &address];
+            let request = evidence::Request { interface, operation, stub: &stub, sealed };
+            evidence::seen(&request, &own)
+        };
         let answer = if self.proves {
             Err(fault::DENIED)
         } else {
@@ -332,6 +339,6 @@ impl Pipe {
             Ok(stub) => self.replies.extend(pdu::responses(header.call, context, &stub, self.largest)),
             Err(number) => self.replies.push_back(pdu::fault(header.call, context, number)),
         }
-        Ok(Some(seen))
+        Ok(seen)
     }
 }

@@ -118,8 +118,7 @@ fn role(call: &Call<'_, '_>) -> Option<Answer> {
     if class != 1 {
         return Some(Ok(results.u32(0).end(status::DENIED)));
     }
-    results.pointer().u16(class).u32(0);
-    // The union's structure begins with the role, in four bytes.
+    results.pointer().u16(class).u16(0);
     let role = if windows.joined() { MEMBER } else { STANDALONE };
     results.u16(role).u32(0).text(&windows.group);
     match windows.joined() {

@@ -18,6 +18,7 @@ pub(crate) fn answer(call: &mut Call<'_, '_>) -> Option<Answer> {
         0 | 57 | 62 => Some(open(call, Opened::Accounts)),
         64 => Some(connect5(call)),
         68.. => Some(Err(fault::NO_OPERATION)),
+        56 => Some(Ok(passwords())),
         54 | 55 | 63 => Some(Ok(Results::default().end(status::NT_DENIED))),
         _ => {
             let mut arguments = call.arguments();
@@ -32,6 +33,10 @@ pub(crate) fn answer(call: &mut Call<'_, '_>) -> Option<Answer> {
                     Ok(()) if call.operation == 6 => Some(Ok(domains(call))),
                     Ok(()) => Some(open(call, Opened::Domain)),
                 },
+                40 | 48 | 51 => {
+                    let class = arguments.u16()?;
+                    Some(call.handles.get(&handle, Opened::Domain).map(|()| no_display(class)))
+                }
                 _ => Some(call.handles.get(&handle, Opened::Domain).map(|()| denied(call.operation))),
             }
         }
@@ -77,6 +82,18 @@ fn look_up(call: &Call<'_, '_>, mut arguments: Arguments<'_>) -> Option<Answer> 
     }))
 }
 
+/// SamrGetDomainPasswordInformation: of no length, and complex, as a server is set up.
+fn passwords() -> Vec<u8> {
+    Results::default().u16(0).u32(1).end(status::OK)
+}
+
+/// SamrQueryDisplayInformation: of none, none, and a list of that class without any.
+fn no_display(class: u16) -> Vec<u8> {
+    let mut results = Results::default();
+    results.u32(0).u32(0).u16(class).u32(0).u32(0);
+    results.end(status::NT_DENIED)
+}
+
 /// What only administrators may, in the form that the operation's results have.
 fn denied(operation: u16) -> Vec<u8> {
     let numbers = match operation {
@@ -90,8 +107,6 @@ fn denied(operation: u16) -> Vec<u8> {
         10 | 12 | 14 => 6,
         50 => 7,
         19 | 27 | 34 => 5,
-        // How many there are and were told, the class, and the list.
-        40 | 48 | 51 => 5,
         _ => 0,
     };
     let mut results = Results::default();

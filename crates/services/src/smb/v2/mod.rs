@@ -313,8 +313,8 @@ impl Dialogue {
             }
             command::CANCEL => return self.cancel(&request.head, cx),
             command::ECHO => return done(request).into(),
-            0..=command::OPLOCK_BREAK => {}
-            _ => return Err(Status::INVALID_PARAMETER).into(),
+            unknown if unknown > command::OPLOCK_BREAK => return Err(Status::INVALID_PARAMETER).into(),
+            _ => {}
         }
         let (head, version) = (request.head, self.version());
         related.session = head.session;

@@ -218,8 +218,7 @@ impl Dialogue {
             .take(usize::from(count).min(MOST))
             .collect();
         let common = |dialect: &u16| *dialect <= server.newest && offered.contains(dialect);
-        let chosen =
-            DIALECTS.iter().map(|(dialect, _)| *dialect).filter(|dialect| common(dialect)).next_back();
+        let chosen = DIALECTS.iter().map(|(dialect, _)| *dialect).rfind(|dialect| common(dialect));
         let contexts = (offered.contains(&0x0311)).then(|| Contexts::read(request));
         cx.report(seen(&offered, chosen, &client, contexts.as_ref().and_then(|read| read.as_ref().ok())));
         if offered.is_empty() || offered.len() < usize::from(count).min(MOST) {

@@ -122,7 +122,7 @@ fn cmac(key: &[u8; 16], message: &[u8]) -> [u8; 16] {
         one
     };
     let subkey = doubled(encrypted([0; 16]));
-    let split = message.len().saturating_sub(1) / 16 * 16;
+    let split = message.len().saturating_sub(1) & !15;
     let (blocks, last) = message.split_at_checked(split).unwrap_or((message, &[]));
     let state = blocks.chunks_exact(16).fold([0; 16], |state, block| encrypted(mixed(state, block)));
     let last = match last.len() {
