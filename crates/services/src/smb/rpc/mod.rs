@@ -12,6 +12,7 @@ mod ndr;
 mod operations;
 mod others;
 mod pdu;
+mod printers;
 mod samr;
 mod srvsvc;
 #[cfg(test)]
