@@ -2,6 +2,7 @@
 
 pub mod ber;
 pub mod ntlm;
+pub mod ntlm_key;
 pub mod spnego;
 pub mod text;
 pub mod vnc;

@@ -40,6 +40,8 @@ pub mod flag {
     pub const EXTENDED_SECURITY: u32 = 0x0008_0000;
     /// The challenge names the server.
     pub const TARGET_INFO: u32 = 0x0080_0000;
+    /// The client chooses the key of the session.
+    pub const KEY_EXCHANGE: u32 = 0x4000_0000;
     /// The version is told.
     pub const VERSION: u32 = 0x0200_0000;
     /// What a server grants if it is asked for: signing, sealing, always signing, 128 bits, key exchange, 56 bits.
@@ -65,6 +67,9 @@ mod pair {
 const HEAD: u32 = 56;
 /// Bytes of an answer of version 1.
 const V1: usize = 24;
+/// What guessers of passwords put in place of a challenge of their own, and by which their LMv2 is told from an answer
+/// of the LAN Manager: that is of the same length.
+const GUESSERS: [u8; 8] = [0x11, 0x22, 0x33, 0x44, 0x55, 0x66, 0x77, 0x88];
 /// Bytes of the proof, and of what stands before the pairs, in an answer of version 2 (section 2.2.2.8).
 const PROOF: usize = 16;
 const BEFORE_PAIRS: usize = 28;
@@ -110,6 +115,8 @@ pub struct Answer {
     pub lm: Vec<u8>,
     /// NtChallengeResponse: 24 bytes in version 1, more in version 2, nothing for an anonymous client.
     pub nt: Vec<u8>,
+    /// EncryptedRandomSessionKey: the key of the session, under that which follows from the password.
+    pub session_key: Vec<u8>,
     /// The version of Windows it runs, as in `10.0.19041`.
     pub version: Option<String>,
 }
@@ -149,10 +156,11 @@ impl Message {
                 Some(Self::Authenticate(Answer {
                     flags,
                     lm: field(12).to_vec(),
-                    nt: field(20).to_vec(),
+                    nt: nt(bytes),
                     domain: text(28),
                     user: text(36),
                     workstation: text(44),
+                    session_key: field(52).to_vec(),
                     version: version(flags, bytes.get(64..72)),
                 }))
             }
@@ -174,9 +182,20 @@ impl Answer {
         }
     }
 
+    /// The proof: with LMv2 alone, or the LAN Manager's, that is what stands in the place of the latter.
+    fn proof(&self) -> &[u8] {
+        if self.nt.is_empty() { &self.lm } else { &self.nt }
+    }
+
+    /// Whether it is of version 2 and shorter than usual (section 3.3.2: `LmChallengeResponse`).
+    fn is_lm_v2(&self) -> bool {
+        self.nt.is_empty() && self.lm.len() == V1 && self.lm.ends_with(&GUESSERS)
+    }
+
     /// How the proof was made: `netntlmv2`, `netntlmv1`, or `netlm` if there is none but that of the LAN Manager.
     pub fn scheme(&self) -> &'static str {
         match self.nt.len() {
+            0 if self.is_lm_v2() => "netntlmv2",
             V1 => "netntlmv1",
             0 => "netlm",
             _ => "netntlmv2",
@@ -190,7 +209,6 @@ impl Answer {
         if self.identity() == Identity::Anonymous {
             return login;
         }
-        let response = if self.nt.is_empty() { &self.lm } else { &self.nt };
         // What went into the answer: with the client's own challenge, where version 1 has that.
         let mut sent = challenge.map(|challenge| challenge.to_vec()).unwrap_or_default();
         if !sent.is_empty() {
@@ -199,7 +217,7 @@ impl Answer {
         login.secret(Secret::Response {
             scheme: Cow::Borrowed(self.scheme()),
             challenge: Untrusted::new(sent),
-            response: response.into(),
+            response: self.proof().into(),
             crackable: challenge.and_then(|challenge| self.crackable(challenge)),
         })
     }
@@ -207,7 +225,8 @@ impl Answer {
     /// The client's challenge in version 1 with extended session security (section 3.3.1).
     fn client_challenge(&self) -> Option<&[u8]> {
         let (client, rest) = self.lm.split_at_checked(8)?;
-        (self.nt.len() == V1 && rest == [0; 16]).then_some(client)
+        // All zeros: there is no answer of the LAN Manager, and no challenge.
+        (self.nt.len() == V1 && rest == [0; 16] && client != [0; 8]).then_some(client)
     }
 
     /// The line for hashcat (modes 5500 and 5600) and john (netntlm, netntlmv2, netlm). `None` if there is nothing to
@@ -218,9 +237,13 @@ impl Answer {
             return None;
         }
         match self.nt.len() {
-            V1 => Some(format!("{user}::{domain}:{}:{}:{}", hex(&self.lm), hex(&self.nt), hex(challenge))),
-            25.. => {
-                let (proof, blob) = self.nt.split_at_checked(PROOF)?;
+            V1 => {
+                // As Windows does that keeps no hash of the LAN Manager: the same twice.
+                let lm = if self.lm.iter().all(|byte| *byte == 0) { &self.nt } else { &self.lm };
+                Some(format!("{user}::{domain}:{}:{}:{}", hex(lm), hex(&self.nt), hex(challenge)))
+            }
+            length if length > V1 || self.is_lm_v2() => {
+                let (proof, blob) = self.proof().split_at_checked(PROOF)?;
                 Some(format!("{user}::{domain}:{}:{}:{}", hex(challenge), hex(proof), hex(blob)))
             }
             0 if self.lm.len() == V1 => Some(format!("{user}:$NETLM${}${}", hex(challenge), hex(&self.lm))),
@@ -379,6 +402,15 @@ fn version(flags: u32, bytes: Option<&[u8]>) -> Option<String> {
     let [major, minor, low, high, ..] = bytes.filter(|_| flags & flag::VERSION != 0)? else { return None };
     let build = u16::from_le_bytes([*low, *high]);
     (*major != 0).then(|| format!("{major}.{minor}.{build}"))
+}
+
+/// NtChallengeResponse. Nmap tells a third of its length.
+fn nt(bytes: &[u8]) -> Vec<u8> {
+    let told = part(bytes, 20).unwrap_or_default();
+    let start = bytes.get(24..28).and_then(number).and_then(|start| usize::try_from(start).ok());
+    let whole =
+        start.filter(|_| told.len() == V1 / 3).and_then(|start| bytes.get(start..start.checked_add(V1)?));
+    whole.unwrap_or(told).to_vec()
 }
 
 fn length(text: &[u8]) -> u16 {

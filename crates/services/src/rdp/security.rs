@@ -13,6 +13,8 @@ use openssl::{
     sha::sha1,
 };
 
+use haldane_wire::ntlm_key::rc4;
+
 use super::mcs;
 
 /// Bits of the key, as Windows since 2008 has them.
@@ -165,40 +167,9 @@ fn key(client: &[u8; RANDOM], server: &[u8; RANDOM]) -> [u8; 16] {
     Md5::digest([third, &both].concat()).into()
 }
 
-/// RC4. OpenSSL has it no longer without being asked for.
-fn rc4(key: &[u8], text: &[u8]) -> Vec<u8> {
-    let mut state: [u8; 256] = std::array::from_fn(|at| u8::try_from(at).unwrap_or_default());
-    let mut other = 0_u8;
-    for (at, key) in (0..=255_u8).zip(key.iter().cycle()) {
-        other = other.wrapping_add(at_of(&state, at)).wrapping_add(*key);
-        state.swap(at.into(), other.into());
-    }
-    let (mut at, mut other) = (0_u8, 0_u8);
-    let mut next = |byte: &u8| {
-        at = at.wrapping_add(1);
-        let one = at_of(&state, at);
-        other = other.wrapping_add(one);
-        let two = at_of(&state, other);
-        state.swap(at.into(), other.into());
-        byte ^ at_of(&state, one.wrapping_add(two))
-    };
-    text.iter().map(&mut next).collect()
-}
-
-fn at_of(state: &[u8; 256], at: u8) -> u8 {
-    state.get(usize::from(at)).copied().unwrap_or_default()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn rc4_is_that_of_everybody_else() {
-        // RFC 6229, section 2: key 0102030405, offset 0.
-        let stream = rc4(&[1, 2, 3, 4, 5], &[0; 8]);
-        assert_eq!(stream, [0xb2, 0x39, 0x63, 0x05, 0xf0, 0x3d, 0xc0, 0x27]);
-    }
 
     #[test]
     fn a_certificate_is_signed_as_clients_check_it() {

@@ -22,6 +22,8 @@ pub struct Server {
     pub shares: Vec<Share>,
     /// Who is let in.
     pub accept: Accept,
+    /// Accounts that are let in: name and password.
+    pub users: Vec<(String, String)>,
     /// Whether messages must be signed by whoever can.
     pub signs: bool,
     /// Whether SMB 1 is spoken.
@@ -55,7 +57,7 @@ pub enum Sort {
     Pipes,
 }
 
-/// Who is let in. Nobody's password is known, so whoever is let in is a guest.
+/// Who is let in without a password that is known: as a guest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Accept {
     /// Every login is refused, that of nobody too.
@@ -73,6 +75,8 @@ pub enum Standing {
     Anonymous,
     /// The guest.
     Guest,
+    /// Somebody who has proved it; with the key of the session.
+    User([u8; 16]),
 }
 
 /// Who a session belongs to, as it said of itself.
@@ -123,6 +127,22 @@ impl Server {
             &["nobody", "guests", "anyone"],
             "Who is let in, with few rights: nobody, those without a name and \"guest\", or anyone with any password.",
         );
+        let users = section.list(
+            "users",
+            &[],
+            "Accounts that are let in with their password, as \"NAME:PASSWORD\": bait that was left elsewhere leads here. \
+             They may read, and no more.",
+        );
+        let users: Vec<_> = users
+            .iter()
+            .filter_map(|user| {
+                let parts = user.split_once(':').filter(|(name, _)| !name.is_empty());
+                if parts.is_none() {
+                    section.invalid("users", "expected NAME:PASSWORD");
+                }
+                parts.map(|(name, password)| (name.to_owned(), password.to_owned()))
+            })
+            .collect();
         let signing = section.choice(
             "signing",
             "enabled",
@@ -158,6 +178,7 @@ impl Server {
                 "anyone" => Accept::Anyone,
                 _ => Accept::Guests,
             },
+            users,
             signs: signing == "required",
             smb1,
             unpatched,
@@ -208,12 +229,31 @@ impl Server {
     /// # Errors
     /// Why it is refused.
     pub fn knock(&self, attempt: &Attempt, via: &'static str, cx: &mut Cx<'_>) -> Result<Who, Status> {
+        self.knock_with(attempt, |seen| seen, via, cx)
+    }
+
+    /// The same, where the client says more than the login. `more`: adds that to the event.
+    ///
+    /// # Errors
+    /// Why it is refused.
+    pub fn knock_with(
+        &self,
+        attempt: &Attempt,
+        more: impl FnOnce(Sighting) -> Sighting,
+        via: &'static str,
+        cx: &mut Cx<'_>,
+    ) -> Result<Who, Status> {
         let workstation = match &attempt.proof {
             haldane_wire::spnego::Proof::Ntlm(answer) => answer.workstation.as_slice().into(),
             haldane_wire::spnego::Proof::Kerberos(_) => Untrusted::new(b""),
         };
-        let facts = |seen| attempt.facts(seen);
-        self.admit(&attempt.login, attempt.identity(), workstation, facts, via, cx)
+        let facts = |seen| more(attempt.facts(seen));
+        let name =
+            attempt.login.username.as_ref().map(|name| String::from_utf8_lossy(name.raw()).to_lowercase());
+        let known =
+            self.users.iter().filter(|(user, _)| name.as_deref() == Some(user.to_lowercase().as_str()));
+        let key = known.filter_map(|(_, password)| attempt.key(password.as_bytes())).next();
+        self.decide((&attempt.login, attempt.identity(), key), workstation, facts, via, cx)
     }
 
     /// The same for a login that came without SPNEGO. `facts`: adds what else is known to the event.
@@ -229,7 +269,19 @@ impl Server {
         via: &'static str,
         cx: &mut Cx<'_>,
     ) -> Result<Who, Status> {
+        self.decide((login, identity, None), workstation, facts, via, cx)
+    }
+
+    fn decide(
+        &self,
+        (login, identity, key): (&Login, Identity, Option<[u8; 16]>),
+        workstation: Untrusted,
+        facts: impl FnOnce(Sighting) -> Sighting,
+        via: &'static str,
+        cx: &mut Cx<'_>,
+    ) -> Result<Who, Status> {
         let verdict = match (self.accept, identity) {
+            _ if key.is_some() => Ok(key.map_or(Standing::Guest, Standing::User)),
             (Accept::Nobody, Identity::Anonymous) => Err(Status::ACCESS_DENIED),
             (Accept::Nobody, Identity::Guest) => Err(Status::ACCOUNT_DISABLED),
             (Accept::Nobody | Accept::Guests, Identity::User) => Err(Status::LOGON_FAILURE),

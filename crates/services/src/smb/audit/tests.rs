@@ -1,4 +1,4 @@
-use haldane_core::{Absent, Part, Untrusted, Value};
+use haldane_core::{Absent, Compat, Part, Untrusted, Value};
 
 use super::*;
 use crate::{ALL, replay};

@@ -55,6 +55,8 @@ static PLACES: &[Place] = &[
     place("protected_storage", Program::Lsass, "\\pipe\\lsass"),
     place("efsrpc", Program::Lsass, "\\pipe\\efsrpc"),
     place("srvsvc", Program::Server, "\\PIPE\\srvsvc"),
+    // Another name of the same, by which MS08-067 was gone about.
+    place("browser", Program::Server, "\\PIPE\\browser"),
     place("wkssvc", Program::Workstation, "\\PIPE\\wkssvc"),
     place("svcctl", Program::Services, "\\PIPE\\svcctl"),
     place("ntsvcs", Program::Services, "\\PIPE\\ntsvcs"),

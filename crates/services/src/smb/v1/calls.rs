@@ -9,6 +9,7 @@ use super::{
     attack::{DOUBLE_PULSAR, ETERNAL_BLUE, ETERNAL_ROMANCE, MS17_010},
     command,
     packet::Texts,
+    rap,
     reply::Reply,
     transaction::{Answer, Step, Transaction},
 };
@@ -48,9 +49,6 @@ mod nt {
     pub(super) const RENAME: u16 = 5;
     pub(super) const QUERY_SECURITY: u16 = 6;
 }
-
-/// The service of the LAN Manager's remote calls.
-const LANMAN: &[u8] = b"\\PIPE\\LANMAN";
 
 /// What a function comes to.
 pub(super) type Answered = Result<Option<(Status, Answer)>, Stop>;
@@ -112,7 +110,7 @@ impl Dialogue {
     /// TRANSACTION.
     fn pipes(&mut self, whole: &Transaction, call: &mut Call<'_, '_>) -> Answered {
         let fid = whole.setup.get(2..4).and_then(|fid| fid.try_into().ok()).map_or(0, u16::from_le_bytes);
-        if whole.name.eq_ignore_ascii_case(LANMAN) {
+        if whole.name.eq_ignore_ascii_case(rap::PIPE) {
             return self.lan_manager(whole, call);
         }
         match whole.function {
@@ -149,31 +147,6 @@ impl Dialogue {
             Some(_) => Err(Status::INVALID_PARAMETER.into()),
             None => Err(Status::NOT_SUPPORTED.into()),
         }
-    }
-
-    /// What OS/2 asked servers before there was RPC (MS-RAP), and what Windows no longer answers: only recorded.
-    fn lan_manager(&mut self, whole: &Transaction, call: &mut Call<'_, '_>) -> Answered {
-        const CALLS: [(u16, &str); 5] = [
-            (0x00, "NetShareEnum"),
-            (0x01, "NetShareGetInfo"),
-            (0x0d, "NetServerGetInfo"),
-            (0x3f, "NetWkstaGetInfo"),
-            (0x68, "NetServerEnum2"),
-        ];
-        let number = Input::whole(&whole.parameters).u16_le()?;
-        let known = CALLS.iter().find(|(known, _)| *known == number).map(|(_, name)| *name);
-        let name = known.map_or_else(|| format!("call {number}"), str::to_owned);
-        let who = self.who(call)?;
-        let (_, share) = self.share(call)?;
-        let seen = super::super::rpc::Seen {
-            call: format!("LANMAN {name}"),
-            exploit: None,
-            arguments: String::new(),
-            login: None,
-        };
-        let seen = self.place(call.server, &who, &share.name).called("LANMAN", seen);
-        call.cx.report(seen);
-        Err(Status::NOT_SUPPORTED.into())
     }
 
     /// TRANSACTION2.
@@ -281,7 +254,7 @@ impl Dialogue {
         let seen = pipe.write(data, call.cx);
         let Some(held) = self.opens.get(&fid) else { return Err(Status::INVALID_HANDLE) };
         let place = self.place(call.server, &held.who, &share.name);
-        place.heard(held.open.path.trim_start_matches('\\'), seen, call.cx);
+        place.heard(&held.open.path.to_lowercase(), seen, call.cx);
         Ok(())
     }
 

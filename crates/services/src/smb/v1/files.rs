@@ -350,7 +350,7 @@ impl Dialogue {
     ) -> Result<Status, Status> {
         let who = self.who(call)?;
         let (_, share) = self.share(call)?;
-        let path = String::from_utf8_lossy(path).into_owned();
+        let path = String::from_utf8_lossy(path).trim_start_matches('\\').to_owned();
         let found = self.folder(call)?.find(&units(&path)).map_err(why);
         let status = match found {
             Ok(_) if action == "mkdirat" => Status::OBJECT_NAME_COLLISION,

@@ -1,7 +1,7 @@
 //! Searches: FIND_FIRST2 and FIND_NEXT2 (MS-CIFS, sections 2.2.6.2 and 2.2.6.3), and the forms in which files are listed
 //! (section 2.2.8.1).
 
-use haldane_core::Input;
+use haldane_core::{Input, Severity};
 
 use super::{
     super::{
@@ -73,11 +73,19 @@ impl Dialogue {
         let path = texts(&mut input, call).text();
         let path = String::from_utf8_lossy(&path).into_owned();
         let who = self.who(call)?;
-        let begun = self.begin(&path, attributes, call);
+        let (above, pattern) = path.rsplit_once('\\').unwrap_or(("", &path));
+        let above = above.trim_start_matches('\\');
+        let begun = self.begin(above, pattern, attributes, call);
         let status = begun.as_ref().err().copied().unwrap_or(Status::OK);
         let (_, share) = self.share(call)?;
         let place = self.place(call.server, &who, &share.name);
-        call.cx.report(place.used("opendir", path.as_str(), status, call.cx));
+        let seen = if pattern.contains(['*', '?', '<', '>', '"']) {
+            place.used("opendir", above, status, call.cx).with("pattern", pattern)
+        } else {
+            // Whether something is there.
+            place.used("stat", path.trim_start_matches('\\'), status, call.cx).severity(Severity::Low)
+        };
+        call.cx.report(seen);
         let mut search = begun?;
         let wanted = wanted(count, flags, level, whole, call);
         let folder = self.folder(call)?;
@@ -93,10 +101,15 @@ impl Dialogue {
     }
 
     /// Looks for what there is to be found.
-    fn begin(&self, path: &str, attributes: u16, call: &Call<'_, '_>) -> Result<Search, Status> {
+    fn begin(
+        &self,
+        above: &str,
+        pattern: &str,
+        attributes: u16,
+        call: &Call<'_, '_>,
+    ) -> Result<Search, Status> {
         let folder = self.folder(call)?;
-        let (above, pattern) = path.rsplit_once('\\').unwrap_or(("", path));
-        let above: Vec<u16> = above.trim_start_matches('\\').encode_utf16().collect();
+        let above: Vec<u16> = above.encode_utf16().collect();
         let id = folder.find(&above).map_err(|_| Status::OBJECT_PATH_NOT_FOUND)?;
         if !folder.node(id).is_some_and(|node| node.folder) {
             return Err(Status::OBJECT_PATH_NOT_FOUND);

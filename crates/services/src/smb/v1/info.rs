@@ -107,7 +107,7 @@ pub(super) fn name(text: &str, unicode: bool, listed: bool) -> Vec<u8> {
 }
 
 /// Date and time of DOS (section 2.2.1.4), with a day of the calendar that has repeated since 1970.
-fn dos_time(time: SystemTime) -> (u16, u16) {
+pub(super) fn dos_time(time: SystemTime) -> (u16, u16) {
     let seconds = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
     let (days, clock) = (seconds / 86_400, seconds % 86_400);
     // Days since 1 March 0000, in periods of 400 years.

@@ -5,7 +5,8 @@
 //! [`find`]), much of it by transactions ([`transaction`], [`calls`]). What scanners and worms are known for is named
 //! ([`attack`]).
 //!
-//! Nobody has a key, so nothing is signed: all who are let in are guests, whose messages Windows does not sign either.
+//! Only whoever has logged in with a planted password has a key, and only for them are messages signed ([`sign`]), where
+//! that is required: guests have none, in Windows either.
 
 pub(crate) mod attack;
 pub(crate) mod calls;
@@ -14,8 +15,10 @@ pub(crate) mod find;
 pub(crate) mod info;
 pub(crate) mod negotiate;
 pub(crate) mod packet;
+pub(crate) mod rap;
 pub(crate) mod reply;
 pub(crate) mod setup;
+pub(crate) mod sign;
 pub(crate) mod transaction;
 pub(crate) mod tree;
 
@@ -39,6 +42,7 @@ use find::Search;
 use packet::{Block, Packet};
 use reply::Reply;
 use setup::User;
+use sign::Signing;
 use transaction::Waiting;
 use tree::Tree;
 
@@ -134,6 +138,8 @@ pub struct Dialogue {
     opens: BTreeMap<u16, Held>,
     searches: BTreeMap<u16, Search>,
     waiting: Waiting,
+    /// Once somebody is in who has a key, and signatures are wanted.
+    signing: Option<Signing>,
     /// The client's system as Samba guesses it.
     arch: Option<&'static str>,
     /// Attacks that were reported.
@@ -205,10 +211,13 @@ impl Dialogue {
             match self.act(&mut call) {
                 Ok(Done::Answered) => {}
                 Ok(Done::Packets(packets)) => {
-                    packets.iter().for_each(|packet| cx.reply(frame::packet(packet)));
+                    packets.into_iter().for_each(|packet| self.send(packet, cx));
                     return Next::Go(Flow::Continue);
                 }
-                Ok(Done::Silent) => return Next::Go(Flow::Continue),
+                Ok(Done::Silent) => {
+                    self.signing.iter_mut().for_each(Signing::unanswered);
+                    return Next::Go(Flow::Continue);
+                }
                 Ok(Done::Over(next)) => return next,
                 Err(stop) => {
                     let status = match stop {
@@ -223,8 +232,16 @@ impl Dialogue {
                 }
             }
         }
-        cx.reply(frame::packet(&reply.finish(&header)));
+        self.send(reply.finish(&header), cx);
         Next::Go(Flow::Continue)
+    }
+
+    /// Sends an answer, signed if that is wanted.
+    fn send(&mut self, mut packet: Vec<u8>, cx: &mut Cx<'_>) {
+        if let Some(signing) = &mut self.signing {
+            signing.sign(&mut packet);
+        }
+        cx.reply(frame::packet(&packet));
     }
 
     /// The connection ends.
@@ -237,6 +254,11 @@ impl Dialogue {
 
     fn act(&mut self, call: &mut Call<'_, '_>) -> Result<Done, Stop> {
         let command = call.block.command;
+        if !self.agreed && command == command::SESSION_SETUP {
+            // A login is recorded whenever it comes.
+            let _ = self.setup(call);
+            return Ok(Done::Over(Next::Go(Flow::Close)));
+        }
         if !self.agreed && command != command::NEGOTIATE {
             return Ok(Done::Over(Next::Go(broken("a command before a dialect", &[command], call.cx))));
         }

@@ -9,13 +9,21 @@ use haldane_wire::{
 };
 
 use super::{
-    super::{NEGOTIATE, bytes::Put, session::Next},
+    super::{
+        NEGOTIATE,
+        bytes::{Put, size16},
+        session::Next,
+    },
     Call, Dialogue, Done, INVALID_SMB, Stop, command, flags2,
+    info::dos_time,
     packet::Block,
+    reply::oem,
 };
 
-/// The dialect that is spoken here.
+/// The dialect that is spoken here, and those before it that Windows still knows, the newest first.
 const DIALECT: &[u8] = b"NT LM 0.12";
+const OLD: [&[u8]; 6] =
+    [b"LANMAN2.1", b"DOS LANMAN2.1", b"LM1.2X002", b"DOS LM1.2X002", b"LANMAN1.0", b"MICROSOFT NETWORKS 3.0"];
 /// Those that say that SMB 2 can be spoken: one of them which, the other not yet.
 const SMB2: &[u8] = b"SMB 2.002";
 const SMB2_ANY: &[u8] = b"SMB 2.???";
@@ -26,6 +34,8 @@ const REQUESTS: u16 = 50;
 const CIRCUITS: u16 = 1;
 const LARGEST: u32 = 16_644;
 const RAW: u32 = 65_536;
+/// The largest packet of the old dialects.
+const SMALL: u16 = 4356;
 /// Users have passwords, which are not sent in clear text; signatures can be had, and must be.
 const SECURITY: u8 = 0x03;
 const SIGNATURES: u8 = 0x0c;
@@ -50,11 +60,12 @@ impl Dialogue {
         let offered = dialects(&call.block);
         let has = |name: &[u8]| offered.iter().position(|dialect| *dialect == name);
         let upgrade = (has(SMB2_ANY).is_some(), has(SMB2).is_some());
-        let index = has(DIALECT).filter(|_| call.server.smb1).and_then(|index| u16::try_from(index).ok());
-        let chosen = match (upgrade, index) {
-            ((true, _), _) => Some("2.???"),
-            ((_, true), _) => Some("2.002"),
-            (_, Some(_)) => Some("NT LM 0.12"),
+        let index = has(DIALECT).or_else(|| OLD.iter().find_map(|dialect| has(dialect)));
+        let index = index.filter(|_| call.server.smb1);
+        let chosen = match (upgrade, index.and_then(|index| offered.get(index))) {
+            ((true, _), _) => Some("SMB 2.???".into()),
+            ((_, true), _) => Some("SMB 2.002".into()),
+            (_, Some(dialect)) => Some(Untrusted::new(dialect)),
             _ => None,
         };
         let names: Vec<Untrusted> = offered.iter().map(Untrusted::new).collect();
@@ -69,7 +80,8 @@ impl Dialogue {
             return Ok(Done::Over(Next::Go(Flow::Reset)));
         }
         match index {
-            Some(index) => self.agree(index, call),
+            Some(index) if Some(index) == has(DIALECT) => self.agree(size16(index), call),
+            Some(index) => self.agree_old(size16(index), call),
             // None of these is spoken.
             None => call.reply.block(command::NEGOTIATE, false, &[0xff, 0xff]),
         }
@@ -109,5 +121,18 @@ impl Dialogue {
         for name in [&server.windows.group, &server.windows.computer] {
             call.reply.raw(&[wide(name).as_slice(), &[0, 0]].concat());
         }
+    }
+    /// The answer of the LAN Manager's dialects (X/Open, "Protocols for X/Open PC Interworking: SMB", section 11.1).
+    fn agree_old(&mut self, index: u16, call: &mut Call<'_, '_>) {
+        self.agreed = true;
+        let nonce: [u8; 8] = call.cx.random();
+        self.nonce = Some(nonce);
+        let (date, time) = dos_time(call.cx.now());
+        let mut words = Vec::new();
+        words.u16(index).u16(SECURITY.into()).u16(SMALL).u16(REQUESTS).u16(CIRCUITS).u16(0).u32(0);
+        words.u16(time).u16(date).u16(0).u16(8).u16(0);
+        call.reply.block(command::NEGOTIATE, false, &words);
+        call.reply.raw(&nonce);
+        call.reply.raw(&[oem(&call.server.windows.group), vec![0]].concat());
     }
 }

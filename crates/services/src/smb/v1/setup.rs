@@ -5,7 +5,7 @@ use std::sync::Arc;
 use haldane_core::{Login, Sighting, Untrusted};
 use haldane_wire::{
     ntlm::{Answer, Identity, utf8},
-    spnego::{Conversation, Proof, Step},
+    spnego::{Conversation, Step},
 };
 
 use super::{
@@ -121,16 +121,16 @@ impl Dialogue {
                 Ok(Done::Answered)
             }
             Step::Done(attempt) => {
-                let workstation = match &attempt.proof {
-                    Proof::Ntlm(answer) => answer.workstation.as_slice().into(),
-                    Proof::Kerberos(_) => Untrusted::new(b""),
+                let who = call.server.knock_with(&attempt, |seen| about.facts(seen), VERSION, call.cx)?;
+                let accept = match &who.standing {
+                    Standing::User(key) => {
+                        self.begin_to_sign(key, call);
+                        attempt.accept_with(key)
+                    }
+                    Standing::Guest | Standing::Anonymous => attempt.accept.clone(),
                 };
-                let identity = attempt.identity();
-                let facts = |seen| about.facts(attempt.facts(seen));
-                let who =
-                    call.server.admit(&attempt.login, identity, workstation, facts, VERSION, call.cx)?;
                 let action = self.enter(who, &about, call);
-                answer_extended(action, &attempt.accept, call);
+                answer_extended(action, &accept, call);
                 Ok(Done::Answered)
             }
             Step::Unknown => {

@@ -295,9 +295,7 @@ impl Answer {
         reply.block(command, false, &words);
         let mut bytes = Vec::new();
         bytes.zeros(at.saturating_sub(start)).raw(parameters);
-        if !data.is_empty() {
-            bytes.zeros(data_at.saturating_sub(at).saturating_sub(parameters.len())).raw(data);
-        }
+        bytes.zeros(data_at.saturating_sub(at).saturating_sub(parameters.len())).raw(data);
         reply.raw(&bytes);
         (from.0.saturating_add(parameters.len()), from.1.saturating_add(data.len()))
     }

@@ -2,15 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use haldane_core::Severity;
-
 use super::{
-    super::{
-        bytes::Put,
-        open::right,
-        server::{Sort, Standing},
-        status::Status,
-    },
+    super::{bytes::Put, open::right, server::Sort, status::Status},
     Call, Dialogue, Done, FIRST, Stop, command,
     files::Held,
     free, most,
@@ -48,19 +41,13 @@ impl Dialogue {
             Some((_, share)) => match share.sort {
                 Sort::Closed => Status::ACCESS_DENIED,
                 Sort::Pipes if !matches!(service, ANY | b"IPC") => Status::BAD_DEVICE_TYPE,
-                Sort::Files(_) if who.standing == Standing::Anonymous => Status::ACCESS_DENIED,
                 Sort::Files(_) if !matches!(service, ANY | b"A:") => Status::BAD_DEVICE_TYPE,
                 _ if self.trees.len() >= most::TREES => Status::INSUFFICIENT_RESOURCES,
                 _ => Status::OK,
             },
         };
         let place = self.place(call.server, &who, found.map_or(name, |(_, share)| &share.name));
-        let pipes = matches!(found, Some((_, share)) if matches!(share.sort, Sort::Pipes));
-        let mut seen = place.used("connect", path.as_str(), status, call.cx);
-        if pipes {
-            seen = seen.severity(Severity::Low);
-        }
-        call.cx.report(seen);
+        call.cx.report(place.used("connect", path.as_str(), status, call.cx));
         let (number, share) = found.filter(|_| status.is_ok()).ok_or(status)?;
         call.reply.tid = free(&self.trees, FIRST);
         self.trees.insert(call.reply.tid, Tree { share: number });

@@ -11,6 +11,7 @@ mod ioctl;
 mod negotiate;
 mod query;
 mod setup;
+mod sign;
 mod tree;
 
 use haldane_core::{Cx, Flow};
@@ -50,11 +51,20 @@ pub struct Dialogue {
     /// Grows with each thing that gets a number.
     count: u32,
     credits: u16,
+    /// What was said up to the end of the negotiation.
+    said: sign::Said,
 }
 
 impl Default for Dialogue {
     fn default() -> Self {
-        Self { agreed: None, sessions: Vec::new(), waiting: Vec::new(), count: 0, credits: 1 }
+        Self {
+            agreed: None,
+            sessions: Vec::new(),
+            waiting: Vec::new(),
+            count: 0,
+            credits: 1,
+            said: sign::Said::default(),
+        }
     }
 }
 
@@ -65,6 +75,9 @@ struct Session {
     login: Conversation,
     /// Once it was let in.
     who: Option<Who>,
+    /// What was said up to now, and the key that follows from that and the password, if that is known.
+    said: sign::Said,
+    key: Option<sign::Key>,
     trees: Vec<(u32, usize)>,
     opens: Vec<(u64, Handle)>,
 }
@@ -147,11 +160,16 @@ impl Dialogue {
                 answer = Some(Answer::from(Err(Status::INSUFFICIENT_RESOURCES)));
             }
             let mut request = Request { head, message, body: message.get(HEAD..).unwrap_or_default() };
+            let before = self.key(head.session);
+            if let Err(status) = self.verify(&request, before) {
+                answer = Some(Answer::from(Err(status)));
+            }
             let answer = answer.unwrap_or_else(|| self.act(&mut request, &mut related, server, cx));
             if let Answer::HangUp(why) = answer {
                 return self.hang_up(why, packet, server, cx);
             }
-            self.append(request.head, answer, behind.is_empty(), &mut reply);
+            let key = self.key(request.head.session).or(before);
+            self.append(request.head, answer, (key, behind.is_empty()), &mut reply);
             if behind.is_empty() {
                 break;
             }
@@ -187,7 +205,13 @@ impl Dialogue {
     }
 
     /// Adds an answer to those of the same packet.
-    fn append(&mut self, mut head: Head, answer: Answer, last: bool, reply: &mut Vec<u8>) {
+    fn append(
+        &mut self,
+        mut head: Head,
+        answer: Answer,
+        (key, last): (Option<sign::Key>, bool),
+        reply: &mut Vec<u8>,
+    ) {
         let (status, body) = match answer {
             Answer::Reply(status, body) => (status, body),
             Answer::Wait { file } => match self.wait(&mut head, file) {
@@ -203,6 +227,42 @@ impl Dialogue {
             let length = reply.len().saturating_sub(start).next_multiple_of(8);
             reply.resize(start.saturating_add(length), 0);
             reply.patch_u32(start.saturating_add(20), super::bytes::size32(length));
+        }
+        let setup = head.command == command::SESSION_SETUP && status.is_ok();
+        let signs = setup || head.flags & flag::SIGNED != 0 && status != Status::PENDING;
+        if let (Some(key), true, Some(message)) = (key, signs, reply.get_mut(start..)) {
+            key.sign(message);
+        }
+        self.remember(&head, status, reply.get(start..).unwrap_or_default());
+    }
+
+    /// The key of that session.
+    fn key(&self, session: u64) -> Option<sign::Key> {
+        self.sessions.iter().find(|found| found.id == session).and_then(|session| session.key)
+    }
+
+    /// A session with a key refuses what is signed wrongly, and what is not signed where that is required (section
+    /// 3.3.5.2.4).
+    fn verify(&self, request: &Request<'_>, key: Option<sign::Key>) -> Result<(), Status> {
+        let Some(key) = key.filter(|_| request.head.command != command::SESSION_SETUP) else { return Ok(()) };
+        let required = self.agreed.is_some_and(|agreed| (agreed.mode | agreed.client.2) & 2 != 0);
+        let good = match request.head.flags & flag::SIGNED != 0 {
+            true => key.verifies(request.message),
+            false => !required || request.head.command == command::CANCEL,
+        };
+        if good { Ok(()) } else { Err(Status::ACCESS_DENIED) }
+    }
+
+    /// Adds an answer to what was said, where a key follows from that (section 3.3.5.4, and 3.3.5.5).
+    fn remember(&mut self, head: &Head, status: Status, message: &[u8]) {
+        match head.command {
+            command::NEGOTIATE => self.said.add(message),
+            command::SESSION_SETUP if status == Status::MORE_PROCESSING_REQUIRED => {
+                if let Some(session) = self.sessions.iter_mut().find(|session| session.id == head.session) {
+                    session.said.add(message);
+                }
+            }
+            _ => {}
         }
     }
 
@@ -253,8 +313,8 @@ impl Dialogue {
             }
             command::CANCEL => return self.cancel(&request.head, cx),
             command::ECHO => return done(request).into(),
-            0..=command::OPLOCK_BREAK => {}
-            _ => return Err(Status::INVALID_PARAMETER).into(),
+            unknown if unknown > command::OPLOCK_BREAK => return Err(Status::INVALID_PARAMETER).into(),
+            _ => {}
         }
         let (head, version) = (request.head, self.version());
         related.session = head.session;

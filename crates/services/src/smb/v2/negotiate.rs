@@ -3,6 +3,7 @@
 use haldane_core::{Cx, Sighting};
 use haldane_wire::{ntlm::filetime, spnego};
 
+use super::sign::{Algorithm, Said};
 use super::{
     Answer, Dialogue,
     head::{HEAD, Head, Request, command},
@@ -21,6 +22,8 @@ const ANY: u16 = 0x02ff;
 /// The dialects, with Samba's words.
 const DIALECTS: [(u16, &str); 5] =
     [(0x0202, "SMB2_02"), (0x0210, "SMB2_10"), (0x0300, "SMB3_00"), (0x0302, "SMB3_02"), (0x0311, "SMB3_11")];
+/// The build of Windows Server 2022, with which signatures can be agreed on.
+const NEW_BUILD: u16 = 20_348;
 /// Most dialects and contexts that are looked at.
 const MOST: usize = 32;
 /// Bytes of an answer before its token.
@@ -56,6 +59,8 @@ pub(super) struct Agreed {
     pub(super) mode: u16,
     /// Most bytes that are read, written or sent in one request.
     pub(super) transfer: u32,
+    /// How those who have a key sign.
+    pub(super) algorithm: Algorithm,
     /// What the client said of itself: what it can, who it is, whether it signs.
     pub(super) client: (u32, [u8; 16], u16),
     /// Whether another negotiation follows, in which the dialect is chosen.
@@ -111,23 +116,28 @@ impl<'a> Contexts<'a> {
         }
     }
 
-    /// Ours: SHA-512, and the first cipher of the client's that this release knows. No session has a key for it.
+    /// Ours: SHA-512, and how messages are signed. Ciphers are left without an answer, as by a server that is not to
+    /// encrypt.
     fn answer(&self, server: &Server, cx: &mut Cx<'_>) -> (u16, Vec<u8>) {
         let mut bytes = Vec::new();
         bytes.u16(context::PREAUTH).u16(38).u32(0).u16(1).u16(32).u16(1).raw(&cx.random::<32>());
         let mut count = 1_u16;
-        let newest = if server.windows.release.build >= 20_348 { 4 } else { 2 };
-        if !self.ciphers.is_empty() {
-            let cipher = self.ciphers.iter().find(|cipher| (1..=newest).contains(*cipher)).copied();
-            bytes.align(8).u16(context::ENCRYPTION).u16(4).u32(0).u16(1).u16(cipher.unwrap_or_default());
-            count = count.saturating_add(1);
-        }
-        // Windows knows this since 2022.
-        if let Some(signing) = self.signing.iter().find(|signing| **signing <= 1).filter(|_| newest == 4) {
-            bytes.align(8).u16(context::SIGNING).u16(4).u32(0).u16(1).u16(*signing);
+        if let Some(signing) = self.signing(server) {
+            bytes.align(8).u16(context::SIGNING).u16(4).u32(0).u16(1).u16(signing);
             count = count.saturating_add(1);
         }
         (count, bytes)
+    }
+}
+
+impl Contexts<'_> {
+    /// How messages are to be signed: by the first way of the client's that we know. Windows can be asked since 2022.
+    fn signing(&self, server: &Server) -> Option<u16> {
+        self.signing
+            .iter()
+            .find(|way| **way <= 1)
+            .copied()
+            .filter(|_| server.windows.release.build >= NEW_BUILD)
     }
 }
 
@@ -172,7 +182,15 @@ impl Dialogue {
             (_, 0x0210) => TRANSFER,
             _ => NEW_TRANSFER,
         };
-        let agreed = Agreed { dialect, can, mode, transfer, client, again: dialect == ANY };
+        let agreed = Agreed {
+            dialect,
+            can,
+            mode,
+            transfer,
+            algorithm: Algorithm::Cmac,
+            client,
+            again: dialect == ANY,
+        };
         self.agreed = Some(agreed);
         agreed
     }
@@ -181,6 +199,8 @@ impl Dialogue {
         if self.agreed.is_some_and(|agreed| !agreed.again) {
             return Answer::HangUp("a second negotiation");
         }
+        self.said = Said::default();
+        self.said.add(request.message);
         self.choose(request, server, cx).into()
     }
 
@@ -198,19 +218,24 @@ impl Dialogue {
             .take(usize::from(count).min(MOST))
             .collect();
         let common = |dialect: &u16| *dialect <= server.newest && offered.contains(dialect);
-        let chosen =
-            DIALECTS.iter().map(|(dialect, _)| *dialect).filter(|dialect| common(dialect)).next_back();
+        let chosen = DIALECTS.iter().map(|(dialect, _)| *dialect).rfind(|dialect| common(dialect));
         let contexts = (offered.contains(&0x0311)).then(|| Contexts::read(request));
         cx.report(seen(&offered, chosen, &client, contexts.as_ref().and_then(|read| read.as_ref().ok())));
         if offered.is_empty() || offered.len() < usize::from(count).min(MOST) {
             return Err(Status::INVALID_PARAMETER);
         }
         let dialect = chosen.ok_or(Status::NOT_SUPPORTED)?;
-        let answer = match contexts {
-            Some(contexts) if dialect == 0x0311 => contexts?.answer(server, cx),
-            _ => (0, Vec::new()),
-        };
-        let agreed = self.agree(dialect, client, server);
+        let (mut algorithm, mut answer) = (Algorithm::Cmac, (0, Vec::new()));
+        if let Some(contexts) = contexts.filter(|_| dialect == 0x0311) {
+            let contexts = contexts?;
+            answer = contexts.answer(server, cx);
+            if contexts.signing(server) == Some(0) {
+                algorithm = Algorithm::Hmac;
+            }
+        }
+        let mut agreed = self.agree(dialect, client, server);
+        agreed.algorithm = algorithm;
+        self.agreed = Some(agreed);
         Ok(agreed.answer((answer.0, &answer.1), server, cx))
     }
 }

@@ -6,6 +6,7 @@ use haldane_wire::spnego::{Conversation, Step};
 use super::{
     Answer, Dialogue, SESSIONS, Session,
     head::{HEAD, Request, error},
+    sign::Key,
     structure,
 };
 use crate::smb::{
@@ -38,7 +39,7 @@ impl Dialogue {
     ) -> Result<Answer, Status> {
         structure(request, 25)?;
         let token = request.buffer(12, 14)?;
-        let version = self.version();
+        let (version, agreed, said) = (self.version(), self.agreed, self.said);
         if request.head.session == 0 {
             if self.sessions.len() >= SESSIONS {
                 return Err(Status::REQUEST_NOT_ACCEPTED);
@@ -46,21 +47,27 @@ impl Dialogue {
             request.head.session = self.fresh(cx);
             let id = request.head.session;
             let login = Conversation::default();
-            self.sessions.push(Session { id, login, who: None, trees: Vec::new(), opens: Vec::new() });
+            let (trees, opens) = (Vec::new(), Vec::new());
+            self.sessions.push(Session { id, login, who: None, said, key: None, trees, opens });
         }
         let id = request.head.session;
         let found = self.sessions.iter().position(|session| session.id == id);
         let index = found.ok_or(Status::USER_SESSION_DELETED)?;
         let session = self.sessions.get_mut(index).ok_or(Status::USER_SESSION_DELETED)?;
+        session.said.add(request.message);
         match session.login.take(token, &server.windows, cx) {
             Step::Reply { token, .. } => {
                 Ok(Answer::Reply(Status::MORE_PROCESSING_REQUIRED, answer(0, &token)))
             }
             Step::Done(attempt) => match server.knock(&attempt, version, cx) {
                 Ok(who) => {
-                    let flags = flags(&who);
+                    let (flags, mut token) = (flags(&who), attempt.accept.clone());
+                    if let (Standing::User(key), Some(agreed)) = (who.standing, &agreed) {
+                        token = attempt.accept_with(&key);
+                        session.key = Key::new(agreed.dialect, agreed.algorithm, &key, &session.said);
+                    }
                     session.who = Some(who);
-                    Ok(Answer::Reply(Status::OK, answer(flags, &attempt.accept)))
+                    Ok(Answer::Reply(Status::OK, answer(flags, &token)))
                 }
                 Err(status) => {
                     self.drop_session(index, server, cx);
@@ -92,6 +99,7 @@ fn flags(who: &Who) -> u16 {
     match who.standing {
         Standing::Guest => 1,
         Standing::Anonymous => 2,
+        Standing::User(_) => 0,
     }
 }
 
