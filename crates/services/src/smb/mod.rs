@@ -12,6 +12,7 @@
 pub mod audit;
 pub mod bait;
 pub mod bytes;
+pub mod disk;
 pub mod evidence;
 pub mod frame;
 pub mod open;

@@ -9,6 +9,7 @@ use super::{
     super::{
         bait::Node,
         bytes::{Put, size32},
+        disk,
         open::attribute,
         status::Status,
     },
@@ -17,15 +18,6 @@ use super::{
     reply::oem,
     transaction::Answer,
 };
-
-/// Bytes of a cluster, and of a sector.
-const CLUSTER: u32 = 4096;
-const SECTOR: u32 = 512;
-/// Clusters of the volume, and those that are free: of 100 GB, two thirds.
-const CLUSTERS: u64 = 26_214_143;
-const FREE: u64 = 17_301_504;
-/// What NTFS can do on a server (MS-FSCC, section 2.5.1).
-const SYSTEM_ATTRIBUTES: u32 = 0x00c7_00ff;
 
 /// What is known of a file.
 #[derive(Debug)]
@@ -45,7 +37,7 @@ impl<'a> Facts<'a> {
             short: &node.short,
             folder: node.folder,
             size: if node.folder { 0 } else { node.size },
-            id: u64::from(node.id.0),
+            id: disk::number(node),
             times: [node.created, node.accessed, node.changed],
         }
     }
@@ -55,14 +47,9 @@ impl<'a> Facts<'a> {
         Self { name, short: "", ..self }
     }
 
-    /// Bytes on the disk: small files lie in the table of files.
+    /// Bytes on the disk.
     pub(super) fn allocated(&self) -> u64 {
-        const WITHIN: u64 = 700;
-        if self.size <= WITHIN {
-            self.size.next_multiple_of(8)
-        } else {
-            self.size.next_multiple_of(CLUSTER.into())
-        }
+        disk::allocated(self.size)
     }
 
     pub(super) fn attributes(&self) -> u32 {
@@ -158,36 +145,34 @@ impl Dialogue {
 
     /// QUERY_FS_INFORMATION.
     pub(super) fn query_system(&mut self, level: u16, call: &mut Call<'_, '_>) -> Answered {
-        self.folder(call)?;
+        let made = filetime(disk::made(self.folder(call)?));
         let unicode = call.block.header().has(super::flags2::UNICODE);
-        let [a, b, c, d, ..] = call.server.guid;
-        let serial = u32::from_le_bytes([a, b, c, d]);
-        let per = CLUSTER / SECTOR;
+        let (serial, label) = (disk::serial(call.server), name(disk::LABEL, unicode, false));
+        let (per, (device, how)) = (disk::PER_CLUSTER, disk::DEVICE);
         let half = |count: u64| u32::try_from(count).unwrap_or(u32::MAX);
         let mut data = Vec::new();
         match level {
             1 => {
-                data.u32(0).u32(per).u32(half(CLUSTERS)).u32(half(FREE)).u16(512);
+                data.u32(0).u32(per).u32(half(disk::CLUSTERS)).u32(half(disk::FREE)).u16(512);
             }
             2 => {
-                data.u32(serial).u8(0).u8(0);
+                data.u32(serial).u8(u8::try_from(label.len()).unwrap_or_default()).raw(&label).u8(0);
             }
             0x102 | 1001 => {
-                data.u64(filetime(call.server.booted(call.cx.now()))).u32(serial).u32(0).u16(0);
+                data.u64(made).u32(serial).u32(size32(label.len())).u16(1).raw(&label);
             }
             0x103 | 1003 => {
-                data.u64(CLUSTERS).u64(FREE).u32(per).u32(SECTOR);
+                data.u64(disk::CLUSTERS).u64(disk::FREE).u32(per).u32(disk::SECTOR);
             }
-            // A disk that is in its drive.
             0x104 | 1004 => {
-                data.u32(7).u32(0x20);
+                data.u32(device).u32(how);
             }
             0x105 | 1005 => {
-                let system = name("NTFS", unicode, false);
-                data.u32(SYSTEM_ATTRIBUTES).u32(255).u32(size32(system.len())).raw(&system);
+                let system = name(disk::SYSTEM, unicode, false);
+                data.u32(disk::ATTRIBUTES).u32(disk::LONGEST_NAME).u32(size32(system.len())).raw(&system);
             }
             1007 => {
-                data.u64(CLUSTERS).u64(FREE).u64(FREE).u32(per).u32(SECTOR);
+                data.u64(disk::CLUSTERS).u64(disk::FREE).u64(disk::FREE).u32(per).u32(disk::SECTOR);
             }
             _ => return Err(INVALID_LEVEL.into()),
         }

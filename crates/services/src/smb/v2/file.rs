@@ -11,8 +11,8 @@ use super::{
 };
 use crate::smb::{
     bait::Node,
-    bytes::{Put, part, size16, size32, u16_at, u32_at, units},
-    frame,
+    bytes::{Put, part, size32, u16_at, u32_at, units},
+    disk, frame,
     open::{Object, Open, Wish, attribute, right},
     server::Sort,
     status::Status,
@@ -27,8 +27,6 @@ const CREATED: usize = 88;
 const CONTEXTS: usize = 16;
 /// In a request to close: attributes are wanted.
 const POSTQUERY: u16 = 1;
-/// Bytes of a cluster.
-pub(super) const CLUSTER: u64 = 4096;
 
 impl Session {
     pub(super) fn create(
@@ -56,7 +54,7 @@ impl Session {
         let open = Open::new((tree.number, tree.share), &name, wish, place, cx)?;
         let mut body = Vec::new();
         // No oplock; it was opened, not made.
-        body.u16(89).u8(0).u8(0).u32(1).raw(&facts(open.node(tree.share), cx.now())).u32(0);
+        body.u16(89).u8(0).u8(0).u32(1).raw(&facts(open.node(tree.share))).u32(0);
         body.u64(tree.id).u64(tree.id);
         let contexts = contexts(request, &open, tree);
         let at = if contexts.is_empty() { 0 } else { HEAD.saturating_add(CREATED) };
@@ -82,7 +80,7 @@ impl Session {
         let asked = request.u16(2)? & POSTQUERY != 0 && !matches!(handle.open.object, Object::Pipe(_));
         body.u16(60).u16(if asked { POSTQUERY } else { 0 }).u32(0);
         if asked {
-            body.raw(&facts(handle.open.node(tree.share), cx.now()));
+            body.raw(&facts(handle.open.node(tree.share)));
         } else {
             body.zeros(52);
         }
@@ -108,13 +106,7 @@ impl Session {
         }
     }
 
-    pub(super) fn read(
-        &mut self,
-        request: &Request<'_>,
-        file: u64,
-        tree: &Tree<'_>,
-        _cx: &mut Cx<'_>,
-    ) -> Answer {
+    pub(super) fn read(&mut self, request: &Request<'_>, file: u64, tree: &Tree<'_>) -> Answer {
         match self.content(request, file, tree) {
             Ok(Some((status, data))) => {
                 let mut body = Vec::with_capacity(READ.saturating_add(data.len()));
@@ -206,15 +198,14 @@ impl Session {
 }
 
 /// Times, sizes and attributes, as they stand in answers to opening and closing; a pipe has none.
-fn facts(node: Option<&Node>, now: std::time::SystemTime) -> Vec<u8> {
+fn facts(node: Option<&Node>) -> Vec<u8> {
     let mut facts = Vec::new();
     match node {
         Some(node) => {
             facts.raw(&times(node)).u64(allocated(node)).u64(node.size).u32(attributes(node));
         }
         None => {
-            let _ = now;
-            facts.zeros(32).u64(CLUSTER).u64(0).u32(attribute::NORMAL);
+            facts.zeros(32).u64(disk::CLUSTER.into()).u64(0).u32(attribute::NORMAL);
         }
     }
     facts
@@ -228,24 +219,14 @@ pub(super) fn times(node: &Node) -> Vec<u8> {
     times
 }
 
-/// Bytes that it takes up: what is small lies within the table of files.
+/// Bytes that it takes up.
 pub(super) fn allocated(node: &Node) -> u64 {
-    if node.folder { 0 } else { node.size.checked_next_multiple_of(CLUSTER).unwrap_or(node.size) }
+    if node.folder { 0 } else { disk::allocated(node.size) }
 }
 
 /// Its attributes.
 pub(super) fn attributes(node: &Node) -> u32 {
     if node.folder { attribute::DIRECTORY } else { attribute::ARCHIVE }
-}
-
-/// The number that a file has on its disk: those of NTFS have a counter in front.
-pub(super) fn number(node: &Node) -> u64 {
-    0x0001_0000_0000_0000_u64.saturating_add(0x9000).saturating_add(u64::from(node.id.0))
-}
-
-/// The serial number of the disk.
-pub(super) fn serial(tree: &Tree<'_>) -> u32 {
-    u32_at(&tree.server.guid, 8).unwrap_or_default()
 }
 
 /// The contexts that are answered: what may be done with it at most, and its number on the disk (section 2.2.14.2).
@@ -262,8 +243,8 @@ fn contexts(request: &Request<'_>, open: &Open, tree: &Tree<'_>) -> Vec<u8> {
                 answers.push((*b"MxAc", data));
             }
             Some(b"QFid") => {
-                let number = open.node(tree.share).map_or(0, number);
-                data.u64(number).u64(serial(tree).into()).zeros(16);
+                let number = open.node(tree.share).map_or(0, disk::number);
+                data.u64(number).u64(disk::serial(tree.server).into()).zeros(16);
                 answers.push((*b"QFid", data));
             }
             _ => {}
@@ -280,6 +261,5 @@ fn contexts(request: &Request<'_>, open: &Open, tree: &Tree<'_>) -> Vec<u8> {
         bytes.u32(size32(next)).u16(16).u16(4).u16(0).u16(24).u32(size32(data.len()));
         bytes.raw(name).u32(0).raw(data);
     }
-    let _ = size16;
     bytes
 }

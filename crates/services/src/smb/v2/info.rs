@@ -3,20 +3,15 @@
 
 use super::{
     Tree,
-    file::{CLUSTER, allocated, attributes, number, serial, times},
+    file::{allocated, attributes, times},
 };
 use crate::smb::{
     bait::Node,
     bytes::{Put, size32},
+    disk,
     open::{Object, Open},
     status::Status,
 };
-
-/// Clusters of the disk, and those of them that are free: a disk of 120 GB, half full.
-const CLUSTERS: u64 = 31_457_023;
-const FREE: u64 = 17_104_896;
-/// Longest name of a file, in characters.
-const LONGEST_NAME: u32 = 255;
 
 /// An answer, and how many bytes of it must fit: what follows may be cut.
 pub(super) struct Info {
@@ -47,7 +42,7 @@ pub(super) fn file(class: u8, open: &Open, tree: &Tree<'_>) -> Result<Info, Stat
             bytes.raw(&standard(node));
         }
         6 => {
-            bytes.u64(number(node));
+            bytes.u64(disk::number(node));
         }
         7 | 16 | 17 => {
             bytes.u32(0);
@@ -59,7 +54,7 @@ pub(super) fn file(class: u8, open: &Open, tree: &Tree<'_>) -> Result<Info, Stat
             bytes.u64(0);
         }
         18 => {
-            bytes.raw(&basic(node)).raw(&standard(node)).u64(number(node)).u32(0).u32(open.access);
+            bytes.raw(&basic(node)).raw(&standard(node)).u64(disk::number(node)).u32(0).u32(open.access);
             bytes.u64(0).u32(0).u32(0).raw(&named(&format!("\\{}", open.path)));
             return Ok(Info::from(bytes, 100));
         }
@@ -83,7 +78,7 @@ pub(super) fn file(class: u8, open: &Open, tree: &Tree<'_>) -> Result<Info, Stat
         }
         48 => return Ok(Info::from(named(&open.path), 4)),
         59 => {
-            bytes.u64(serial(tree).into()).u64(number(node)).u64(0);
+            bytes.u64(disk::serial(tree.server).into()).u64(disk::number(node)).u64(0);
         }
         _ => return Err(Status::INVALID_INFO_CLASS),
     }
@@ -98,7 +93,7 @@ fn pipe(class: u8, open: &Open) -> Result<Info, Status> {
             bytes.zeros(32).u32(crate::smb::open::attribute::NORMAL).u32(0);
         }
         5 => {
-            bytes.u64(CLUSTER).u64(0).u32(1).u8(1).u8(0).u16(0);
+            bytes.u64(disk::CLUSTER.into()).u64(0).u32(1).u8(1).u8(0).u16(0);
         }
         8 => {
             bytes.u32(open.access);
@@ -136,35 +131,50 @@ fn named(name: &str) -> Vec<u8> {
 }
 
 /// About the disk, by class.
-pub(super) fn disk(class: u8, made: u64, tree: &Tree<'_>) -> Result<Info, Status> {
+pub(super) fn volume(class: u8, made: u64, tree: &Tree<'_>) -> Result<Info, Status> {
     let mut bytes = Vec::new();
     match class {
         1 => {
-            bytes.u64(made).u32(serial(tree)).u32(0).u8(1).u8(0);
+            let length = disk::LABEL.len().saturating_mul(2);
+            bytes.u64(made).u32(disk::serial(tree.server)).u32(size32(length)).u8(1).u8(0);
+            bytes.wide(disk::LABEL);
             return Ok(Info::from(bytes, 18));
         }
         3 => {
-            bytes.u64(CLUSTERS).u64(FREE).u32(8).u32(512);
+            bytes.u64(disk::CLUSTERS).u64(disk::FREE).u32(disk::PER_CLUSTER).u32(disk::SECTOR);
         }
-        // A disk that stays where it is.
         4 => {
-            bytes.u32(7).u32(0x20);
+            let (device, how) = disk::DEVICE;
+            bytes.u32(device).u32(how);
         }
         5 => {
-            bytes.u32(0x00c7_06ff).u32(LONGEST_NAME).u32(8).wide("NTFS");
+            let length = disk::SYSTEM.len().saturating_mul(2);
+            bytes.u32(disk::ATTRIBUTES).u32(disk::LONGEST_NAME).u32(size32(length)).wide(disk::SYSTEM);
             return Ok(Info::from(bytes, 12));
         }
         6 => {
             bytes.zeros(24).u64(u64::MAX).u64(u64::MAX).u32(0).u32(0);
         }
         7 => {
-            bytes.u64(CLUSTERS).u64(FREE).u64(FREE).u32(8).u32(512);
+            bytes
+                .u64(disk::CLUSTERS)
+                .u64(disk::FREE)
+                .u64(disk::FREE)
+                .u32(disk::PER_CLUSTER)
+                .u32(disk::SECTOR);
         }
         8 => {
             bytes.raw(&tree.server.guid).zeros(48);
         }
         11 => {
-            bytes.u32(512).u32(4096).u32(4096).u32(4096).u32(3).u32(0).u32(0);
+            bytes
+                .u32(disk::SECTOR)
+                .u32(disk::CLUSTER)
+                .u32(disk::CLUSTER)
+                .u32(disk::CLUSTER)
+                .u32(3)
+                .u32(0)
+                .u32(0);
         }
         _ => return Err(Status::INVALID_INFO_CLASS),
     }

@@ -378,7 +378,7 @@ impl Dialogue {
             }
             command::FLUSH => related.of(request, 8).and_then(|file| session.flush(request, file)).into(),
             command::READ => match related.of(request, 16) {
-                Ok(file) => session.read(request, file, &tree, cx),
+                Ok(file) => session.read(request, file, &tree),
                 Err(status) => Err(status).into(),
             },
             command::WRITE => {
@@ -395,7 +395,7 @@ impl Dialogue {
                 Err(status) => Err(status).into(),
             },
             command::QUERY_INFO => match related.of(request, 24) {
-                Ok(file) => session.query_info(request, file, &tree, cx.now()),
+                Ok(file) => session.query_info(request, file, &tree),
                 Err(status) => Err(status).into(),
             },
             command::SET_INFO => {

@@ -1,20 +1,18 @@
 //! Listing folders, and asking about files (MS-SMB2, sections 3.3.5.18, 3.3.5.20 and 3.3.5.21).
 
-use std::time::SystemTime;
-
 use haldane_core::Cx;
 use haldane_wire::ntlm::filetime;
 
 use super::{
     Answer, Session, Tree,
-    file::{allocated, attributes, number, times},
+    file::{allocated, attributes, times},
     head::{HEAD, Request, error},
     info, structure,
 };
 use crate::smb::{
     bait::{Folder, Node, NodeId},
     bytes::{Put, size16, size32, units},
-    frame,
+    disk, frame,
     open::{Object, right},
     server::Sort,
     status::Status,
@@ -85,14 +83,8 @@ impl Session {
         }
     }
 
-    pub(super) fn query_info(
-        &mut self,
-        request: &Request<'_>,
-        file: u64,
-        tree: &Tree<'_>,
-        now: SystemTime,
-    ) -> Answer {
-        match self.about(request, file, tree, now) {
+    pub(super) fn query_info(&mut self, request: &Request<'_>, file: u64, tree: &Tree<'_>) -> Answer {
+        match self.about(request, file, tree) {
             Ok((status, data)) if status == Status::BUFFER_TOO_SMALL => Answer::Reply(status, error(&data)),
             Ok((status, data)) => Answer::Reply(status, body(&data)),
             Err(status) => Err(status).into(),
@@ -104,22 +96,19 @@ impl Session {
         request: &Request<'_>,
         file: u64,
         tree: &Tree<'_>,
-        now: SystemTime,
     ) -> Result<(Status, Vec<u8>), Status> {
         structure(request, 41)?;
         let (kind, class, room, extra) = (request.u8(2)?, request.u8(3)?, request.u32(4)?, request.u32(16)?);
         let room = usize::try_from(room).unwrap_or_default();
         let (handle, _) = self.opened(file, tree)?;
-        let pipes = matches!(handle.open.object, Object::Pipe(_));
         let mut info = match kind {
             1 => info::file(class, &handle.open, tree)?,
-            2 if pipes => return Err(Status::INVALID_DEVICE_REQUEST),
             2 => {
-                let root = match &tree.share.sort {
-                    Sort::Files(folder) => folder.find(&[]).ok().and_then(|root| folder.node(root)),
-                    Sort::Closed | Sort::Pipes => None,
+                let made = match &tree.share.sort {
+                    Sort::Files(folder) => disk::made(folder),
+                    Sort::Closed | Sort::Pipes => return Err(Status::INVALID_DEVICE_REQUEST),
                 };
-                info::disk(class, filetime(root.map_or(now, |root| root.created)), tree)?
+                info::volume(class, filetime(made), tree)?
             }
             3 => {
                 let bytes = info::security(extra, &handle.open)?;
@@ -270,13 +259,13 @@ impl Layout {
         }
         match self {
             Self::IdBoth => {
-                entry.u16(0).u64(number(node));
+                entry.u16(0).u64(disk::number(node));
             }
             Self::IdFull => {
-                entry.u32(0).u64(number(node));
+                entry.u32(0).u64(disk::number(node));
             }
             Self::IdExtended => {
-                entry.u32(0).u64(number(node)).u64(0);
+                entry.u32(0).u64(disk::number(node)).u64(0);
             }
             _ => {}
         }
