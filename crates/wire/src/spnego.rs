@@ -116,6 +116,13 @@ pub struct Ticket {
 }
 
 impl Attempt {
+    /// A login by NTLM without any of its messages around it, as SMB 1 has it. `challenge`: ours, if one was sent.
+    pub fn bare(answer: Answer, challenge: Option<[u8; 8]>) -> Self {
+        let login = answer.login(challenge.as_ref());
+        let proof = Proof::Ntlm(answer);
+        Self { login, reject: Vec::new(), accept: Vec::new(), proof, challenge, offered: Box::default() }
+    }
+
     /// Adds what is known beside the login to an event.
     #[must_use]
     pub fn facts(&self, seen: Sighting) -> Sighting {

@@ -398,7 +398,10 @@ fn the_share_can_be_mounted_and_read() {
     let said =
         client("unshare", &["--net", "--mount", "bash", "-c", MOUNT, env!("CARGO_BIN_EXE_haldane"), place]);
     assert!(said.contains("wages of all") && said.contains("big.bin") && said.contains("same"), "{said}");
-    assert!(said.contains("OS: Windows Server 2019 Standard 17763 (Windows Server 2019 Standard 6.3)"), "{said}");
+    assert!(
+        said.contains("OS: Windows Server 2019 Standard 17763 (Windows Server 2019 Standard 6.3)"),
+        "{said}"
+    );
     assert_eq!(text(folder.path().join("share/wages.txt")), "wages of all");
     assert!(!folder.path().join("share/evil.txt").exists());
     let events = text(folder.path().join("out"));

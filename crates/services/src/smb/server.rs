@@ -256,22 +256,6 @@ impl Server {
         self.decide((&attempt.login, attempt.identity(), key), workstation, facts, via, cx)
     }
 
-    /// The same for a login that came without SPNEGO. `facts`: adds what else is known to the event.
-    ///
-    /// # Errors
-    /// Why it is refused.
-    pub fn admit(
-        &self,
-        login: &Login,
-        identity: Identity,
-        workstation: Untrusted,
-        facts: impl FnOnce(Sighting) -> Sighting,
-        via: &'static str,
-        cx: &mut Cx<'_>,
-    ) -> Result<Who, Status> {
-        self.decide((login, identity, None), workstation, facts, via, cx)
-    }
-
     fn decide(
         &self,
         (login, identity, key): (&Login, Identity, Option<[u8; 16]>),

@@ -299,7 +299,10 @@ impl Dialogue {
             command::CHECK_DIRECTORY => self.check(call),
             command::QUERY_INFORMATION => self.query_old(call),
             command::QUERY_INFORMATION_DISK => self.disk(call),
-            _ => Err(Status::SMB_BAD_COMMAND.into()),
+            command => {
+                report(call.cx, "a command that there is not", &[command]);
+                Err(Status::SMB_BAD_COMMAND.into())
+            }
         }
     }
 

@@ -3,7 +3,7 @@
 use haldane_wire::ntlm::wide;
 
 use super::{
-    super::status::Status,
+    super::{bytes::size16, status::Status},
     flags2,
     packet::{HEADER, Header, MAGIC},
 };
@@ -70,7 +70,7 @@ impl Reply {
     /// The same, where the count of words is not that of the words.
     pub(crate) fn block_of(&mut self, count: u8, command: u8, chained: bool, words: &[u8]) {
         if let Some(link) = self.link.take() {
-            let at = u16::try_from(self.packet.len()).unwrap_or(u16::MAX).to_le_bytes();
+            let at = size16(self.packet.len()).to_le_bytes();
             self.patch(link, &[command, 0]);
             self.patch(link.saturating_add(2), &at);
         }
@@ -134,6 +134,11 @@ impl Reply {
     pub(crate) fn finish(mut self, header: &Header) -> Vec<u8> {
         let status = if header.has(flags2::NT_STATUS) { self.status.0 } else { dos(self.status) };
         self.patch(5, &status.to_le_bytes());
+        if let Some(link) = self.link {
+            // Windows tells where the next answer would be, if there were one.
+            let end = size16(self.packet.len()).to_le_bytes();
+            self.patch(link.saturating_add(2), &end);
+        }
         self.patch(24, &self.tid.to_le_bytes());
         self.patch(28, &self.uid.to_le_bytes());
         self.packet

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use haldane_core::{Login, Sighting, Untrusted};
+use haldane_core::{Login, Secret, Sighting};
 use haldane_wire::{
     ntlm::{Answer, Identity, utf8},
-    spnego::{Conversation, Step},
+    spnego::{Attempt, Conversation, Step},
 };
 
 use super::{
@@ -150,17 +150,18 @@ impl Dialogue {
         let (user, domain) = (texts.text(), texts.text());
         let about = About::read(&mut texts);
         let answer = Answer { user, domain, lm: lm.to_vec(), nt: nt.to_vec(), ..Answer::default() };
-        let identity = answer.identity();
-        let login = match clear(&answer, call.block.header().has(flags2::UNICODE)) {
-            Some(password) if identity != Identity::Anonymous => {
-                let mut login = Login::password("smb", &answer.user, password);
-                login.domain = Some(&answer.domain).filter(|domain| !domain.is_empty()).map(Untrusted::new);
-                login
-            }
-            _ => answer.login(self.nonce.as_ref()),
-        };
-        let facts = |seen| about.facts(answer.facts(seen));
-        let who = call.server.admit(&login, identity, Untrusted::new(b""), facts, VERSION, call.cx)?;
+        let password = clear(&answer, call.block.header().has(flags2::UNICODE));
+        let mut attempt = Attempt::bare(answer, self.nonce);
+        if let Some(password) = password.filter(|_| attempt.identity() != Identity::Anonymous) {
+            let Login { username, domain, .. } = attempt.login;
+            let secret = Some(Secret::Password(password.into()));
+            attempt.login = Login { username, domain, secret, ..Login::new("smb") };
+        }
+        let who = call.server.knock_with(&attempt, |seen| about.facts(seen), VERSION, call.cx)?;
+        if let Standing::User(key) = &who.standing {
+            // The answer to the challenge is part of the key.
+            self.begin_to_sign(&[&key[..], nt].concat(), call);
+        }
         if !self.users.contains_key(&call.reply.uid) {
             if self.users.len() >= most::USERS {
                 return Err(Status::REQUEST_NOT_ACCEPTED.into());

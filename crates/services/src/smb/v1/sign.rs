@@ -13,7 +13,7 @@ const LENGTH: usize = 8;
 /// What a session's messages are signed with.
 #[derive(Debug)]
 pub(super) struct Signing {
-    key: [u8; 16],
+    key: Vec<u8>,
     /// The number of the next answer. A request and its answer have one each.
     next: u32,
 }
@@ -21,9 +21,9 @@ pub(super) struct Signing {
 impl Dialogue {
     /// From the answer to this login on, everything is signed, if that is required. A key is not changed: the
     /// connection has the first one.
-    pub(super) fn begin_to_sign(&mut self, key: &[u8; 16], call: &Call<'_, '_>) {
+    pub(super) fn begin_to_sign(&mut self, key: &[u8], call: &Call<'_, '_>) {
         if call.server.signs && self.signing.is_none() {
-            self.signing = Some(Signing { key: *key, next: 1 });
+            self.signing = Some(Signing { key: key.to_vec(), next: 1 });
         }
     }
 }
@@ -37,7 +37,7 @@ impl Signing {
         let number = [self.next.to_le_bytes(), [0; 4]].concat();
         self.next = self.next.wrapping_add(2);
         put(packet, &number);
-        let sum = Md5::new().chain_update(self.key).chain_update(&*packet).finalize();
+        let sum = Md5::new().chain_update(&self.key).chain_update(&*packet).finalize();
         put(packet, &sum);
     }
 
@@ -58,7 +58,7 @@ mod tests {
 
     #[test]
     fn each_answer_is_signed_with_a_number_of_its_own() {
-        let mut signing = Signing { key: [7; 16], next: 1 };
+        let mut signing = Signing { key: vec![7; 16], next: 1 };
         let (mut one, mut two) = ([0; 35], [0; 35]);
         signing.sign(&mut one);
         signing.sign(&mut two);
