@@ -104,7 +104,8 @@ pub enum Missing {
 
 impl Folder {
     /// The folder at that path; the bundled sample for `None`. What cannot be shown, and why, is told in words for the
-    /// operator; the rest is shown. Bounds: see [`load`].
+    /// operator; the rest is shown. There are at most 10000 files and
+    /// folders, 32 of them within each other.
     pub fn load(path: Option<&Path>) -> (Self, Vec<String>) {
         match path {
             Some(path) => load::from_disk(path),

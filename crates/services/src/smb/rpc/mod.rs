@@ -1,8 +1,8 @@
 //! The named pipes of IPC$ with a DCE/RPC server behind each (C706; MS-RPCE): shares and names are told, whatever else
 //! is asked for is recorded by name and refused as Windows refuses it to a guest.
 //!
-//! Bounds: a fragment is at most 64 KiB (its length has 16 bits), a call's arguments [`STUB`], answers that nobody reads
-//! [`REPLIES`], interfaces [`CONTEXTS`], handles [`call::HANDLES`]. Nothing is read recursively.
+//! Bounds: a fragment is at most 64 KiB (its length has 16 bits), a call's arguments 256 KiB, answers that nobody reads
+//! 64, interfaces 32, handles 64. Nothing is read recursively.
 
 mod call;
 mod evidence;
