@@ -27,6 +27,7 @@ mod clients_ntp;
 mod clients_rdp;
 mod clients_sip;
 mod clients_smb;
+mod clients_smb_rpc;
 mod clients_smb1;
 mod clients_snmp;
 mod clients_ssh;

@@ -141,11 +141,14 @@ impl Open {
         Ok(Self { share: number, path, object, access, read: 0, listed: false })
     }
 
-    /// The last that is reported of it: how much was read.
+    /// The last that is reported of it: how much was read, and a pipe on which nothing was asked.
     pub fn close(&self, place: Place<'_>, cx: &mut Cx<'_>) {
         if self.read > 0 {
             let seen = place.used("pread", self.path.as_str(), Status::OK, cx);
             cx.report(seen.with("bytes", self.read));
+        }
+        if let Object::Pipe(pipe) = &self.object {
+            place.heard(pipe.name(), pipe.close().into_iter().collect(), cx);
         }
     }
 

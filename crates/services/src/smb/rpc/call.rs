@@ -9,7 +9,7 @@ use super::{
     ndr::Arguments,
     others,
     pdu::fault,
-    samr, srvsvc, wkssvc,
+    printers, samr, srvsvc, wkssvc,
 };
 
 /// Most things that are open at once.
@@ -104,6 +104,8 @@ impl<'a> Call<'a, '_> {
             lsarpc::answer(self)
         } else if interface.is(&interfaces::SAMR) {
             samr::answer(self)
+        } else if interface.is(&interfaces::SPOOLSS) {
+            printers::answer(self)
         } else {
             others::answer(interface, self)
         };

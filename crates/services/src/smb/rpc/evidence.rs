@@ -84,7 +84,8 @@ impl Request<'_> {
 
 /// Whether a text names a file of another host: `\\192.0.2.1\share\file`.
 fn elsewhere(text: &str, own: &[&str]) -> bool {
-    let rest = text.strip_prefix("\\\\").or_else(|| text.strip_prefix("//"));
+    // As programs write it, and as the system itself does.
+    let rest = ["\\\\", "//", "\\??\\UNC\\"].iter().find_map(|start| text.strip_prefix(start));
     let host = rest.and_then(|rest| rest.split(['\\', '/']).next());
     host.is_some_and(|host| !own.iter().any(|own| own.eq_ignore_ascii_case(host)))
 }
@@ -131,6 +132,8 @@ fn texts(stub: &[u8]) -> Vec<String> {
 }
 
 fn is_text(text: &str) -> bool {
-    !text.is_empty()
-        && !text.contains(|c: char| c.is_control() && c != '\t' || c == char::REPLACEMENT_CHARACTER)
+    let odd = |c: char| c.is_control() && c != '\t' || c == char::REPLACEMENT_CHARACTER;
+    // One odd letter is rather a number that looks like a text.
+    let longer = text.chars().nth(1).is_some() || text.starts_with(|c: char| c.is_ascii_alphanumeric());
+    longer && !text.contains(odd)
 }

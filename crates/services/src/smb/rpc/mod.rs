@@ -12,6 +12,7 @@ mod ndr;
 mod operations;
 mod others;
 mod pdu;
+mod printers;
 mod samr;
 mod srvsvc;
 #[cfg(test)]
@@ -92,6 +93,8 @@ pub struct Pipe {
     /// A login within RPC was begun: no call is answered after that, for we have no key that could prove anything.
     proves: bool,
     broken: bool,
+    /// Something was told about it already.
+    told: bool,
 }
 
 impl Pipe {
@@ -111,6 +114,7 @@ impl Pipe {
             login: None,
             proves: false,
             broken: false,
+            told: false,
         })
     }
 
@@ -150,7 +154,15 @@ impl Pipe {
                 seen.push(self.hang_up("more calls than answers are read"));
             }
         }
+        self.told |= !seen.is_empty();
         seen
+    }
+
+    /// What is to be recorded of a pipe that was opened and perhaps bound, and on which nothing was asked.
+    pub fn close(&self) -> Option<Seen> {
+        let names: Vec<&str> = self.contexts.iter().map(|(_, interface)| interface.name).collect();
+        let call = if names.is_empty() { "open" } else { "bind" }.to_owned();
+        (!self.told).then(|| Seen { call, exploit: None, arguments: names.join(", "), login: None })
     }
 
     /// At most that many bytes of the message that waits, and whether more of that message waits. Each message is read

@@ -68,6 +68,12 @@ impl<'a> Arguments<'a> {
         Some(if self.pointer()? { Some(self.text()?) } else { None })
     }
 
+    /// Bytes that stand here, conformant.
+    pub(crate) fn bytes(&mut self) -> Option<&'a [u8]> {
+        let count = self.u32()?;
+        self.take(usize::try_from(count).ok()?)
+    }
+
     /// The handle of something that was opened.
     pub(crate) fn handle(&mut self) -> Option<[u8; 20]> {
         self.align(4);
