@@ -28,8 +28,8 @@ use super::{
 };
 use head::{HEAD, Head, Request, command, flag};
 
-/// Most messages of one packet.
-const MOST_RELATED: usize = 32;
+/// The number of the last message of a packet that is looked at.
+const LAST: usize = 31;
 /// Most bytes of an answer to one packet: beyond them, what follows is refused.
 const LARGEST_ANSWER: usize = frame::MOST;
 /// Most credits a client may hold, as Windows has it.
@@ -132,7 +132,7 @@ impl Dialogue {
     /// Takes a packet's content: one message, or several of which each says where the next begins.
     pub fn take(&mut self, packet: &[u8], server: &Server, cx: &mut Cx<'_>) -> Flow {
         let (mut rest, mut related, mut reply) = (packet, Related::default(), Vec::new());
-        for number in 0..MOST_RELATED {
+        for number in 0..=LAST {
             let Some(mut head) = Head::read(rest) else {
                 return self.hang_up("no head of SMB 2", packet, server, cx);
             };
@@ -169,8 +169,9 @@ impl Dialogue {
                 return self.hang_up(why, packet, server, cx);
             }
             let key = self.key(request.head.session).or(before);
-            self.append(request.head, answer, (key, behind.is_empty()), &mut reply);
-            if behind.is_empty() {
+            let last = behind.is_empty() || number == LAST;
+            self.append(request.head, answer, (key, last), &mut reply);
+            if last {
                 break;
             }
             rest = behind;
