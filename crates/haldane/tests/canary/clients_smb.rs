@@ -330,11 +330,12 @@ const IMPACKET: &str = r"
 import io, sys
 from impacket.smbconnection import SMBConnection, SessionError
 connection = SMBConnection('*SMBSERVER', '127.0.0.1', sess_port=int(sys.argv[1]))
-print(hex(connection.getDialect()), connection.getServerName(), connection.getServerOS())
 try:
     connection.login('eve', '', 'CORP', nthash='8846f7eaee8fb117ad06bdd830b7586c')
 except SessionError as error:
     print(error)
+# What the challenge told.
+print(hex(connection.getDialect()), connection.getServerName(), connection.getServerOS())
 connection = SMBConnection('*SMBSERVER', '127.0.0.1', sess_port=int(sys.argv[1]))
 connection.login('', '')
 print([share['shi1_netname'][:-1] for share in connection.listShares()])

@@ -142,7 +142,29 @@ def shares(level):
     found = srvs.hNetrShareEnum(pipe('srvsvc', srvs.MSRPC_UUID_SRVS), level)['InfoStruct']['ShareInfo']
     return [share['shi%d_netname' % level][:-1] for share in found['Level%d' % level]['Buffer']]
 
+def opened():
+    smb = SMBConnection(host, host, sess_port=port)
+    smb.login('', '')
+    tree = smb.connectTree('IPC$')
+    return smb, tree, smb.openFile(tree, '\\srvsvc')
+
+def garbage():
+    smb, tree, file = opened()
+    smb.writeFile(tree, file, b'GET / HTTP/1.1\r\n\r\n')
+    return smb.readFile(tree, file)
+
+def peeked():
+    smb, tree, file = opened()
+    peek = lambda: smb.getSMBServer().ioctl(tree, file, 0x11400c, 1, b'', 1024)[4:8].hex()
+    first = peek()
+    smb.writeFile(tree, file, bytes.fromhex('05000b03100000004800000001000000b810b810000000000100000000000100c84f324b7016d30112785a47bf6ee18803000000045d888aeb1cc9119fe808002b10486002000000'))
+    second = peek()
+    smb.readFile(tree, file, 0, 1024, singleCall=True)
+    return [first, second, peek()]
+
 CALLS = {
+    'garbage': garbage,
+    'peeked': peeked,
     'efs': lambda: efs(False),
     'sealed': lambda: efs(True),
     'printer': printer,
@@ -248,6 +270,8 @@ fn what_administrators_do_over_pipes_is_recorded_and_refused() {
         ("shares", "srvsvc NetrShareEnum", "", "['ADMIN$', 'C$', 'Documents', 'IPC$'], ['ADMIN$'"),
         ("unknown", "bind", "00000000-1111-2222-3333-444444444444 1.0", "abstract_syntax_not_supported"),
         ("bound", "bind", "srvsvc", "done"),
+        ("peeked", "bind", "srvsvc", "done ['00000000', '44000000', '00000000']"),
+        ("garbage", "broken", "another version of DCE/RPC", "PIPE_DISCONNECTED"),
     ];
     for (name, call, arguments, told) in calls {
         let Some((said, event, _canary)) = impacket(name) else { return };

@@ -44,6 +44,8 @@ fn the_sample_is_listed_and_read() {
     assert_eq!(u64::try_from(all.len()).ok(), Some(node.size));
     assert!(all.starts_with(b"DO NOT SHARE"));
     assert_eq!(folder.read(id, 3, 3).expect("a part"), b"NOT");
+    let rest = folder.read(id, 3, usize::MAX).expect("the rest");
+    assert_eq!(rest, all.get(3..).expect("as long"));
     assert_eq!(folder.read(id, node.size, 10).expect("nothing beyond").len(), 0);
     assert_eq!(folder.read(id, u64::MAX, usize::MAX).expect("nothing beyond").len(), 0);
     assert!(folder.size() < 200_000, "the sample is in every binary");
@@ -312,6 +314,8 @@ fn patterns_are_those_of_windows() {
         (">>", "abc"),
         ("<.txt", "a.txt.b"),
         ("a<.c", "b.c"),
+        // All but the last dot.
+        ("a<", "a.b"),
         ("name", "name."),
         ("", ""),
     ] {

@@ -227,7 +227,7 @@ static OTHERS: [Interface; 10] = [
     interface("mgmt", 0xafa8_bd80_7d8a_11c9_bef4_0800_2b10_2989, (1, 0), None, op::MGMT),
 ];
 
-static OWN: [&Interface; 16] = [
+static OWN: [&Interface; 15] = [
     &SRVSVC,
     &WKSSVC,
     &LSARPC,
@@ -243,7 +243,6 @@ static OWN: [&Interface; 16] = [
     &NETDFS,
     &FSSAGENT,
     &DRSUAPI,
-    &OTHERS[9],
 ];
 
 impl Interface {

@@ -1,6 +1,8 @@
 //! The policy of the machine (MS-LSAD, section 3.1.4; MS-LSAT, section 3.1.4): its domain and its own accounts' SID are
 //! told; accounts are not.
 
+use sha2::{Digest, Sha256};
+
 use super::{
     Names,
     call::{Answer, Call, Opened, status},
@@ -78,8 +80,7 @@ fn information(call: &Call<'_, '_>) -> Option<Answer> {
         class::DNS_DOMAIN => {
             results.pointer().u16(class).counted(&windows.group);
             results.counted(&windows.domain).counted(&windows.domain);
-            // A GUID of the domain's would follow; a member knows it, a guest is not told.
-            results.raw(&[0; 16]);
+            results.raw(&domain_guid(call.names));
             domain_sid(&mut results, call.names);
         }
         1..=class::LAST => return Some(Ok(results.u32(0).end(status::NT_DENIED))),
@@ -103,11 +104,27 @@ pub(crate) fn machine(names: &Names) -> [u32; 4] {
 
 /// The SID of its domain: the same on each machine of it, and so made of the domain's name.
 fn domain(names: &Names) -> Option<[u32; 4]> {
-    let windows = &names.windows;
-    let part = |salt: u32| {
-        let bytes = windows.domain.bytes().map(u32::from);
-        // FNV-1a, 32 bits.
-        bytes.fold(0x811c_9dc5 ^ salt, |sum, byte| (sum ^ byte).wrapping_mul(0x0100_0193))
-    };
-    windows.joined().then(|| [21, part(1), part(2), part(3)])
+    let [a, b, c, ..] = numbers(names);
+    names.windows.joined().then_some([21, a, b, c])
+}
+
+/// The GUID of its domain, of the same kind as those that are random (RFC 4122, section 4.4); none without a domain.
+pub(crate) fn domain_guid(names: &Names) -> [u8; 16] {
+    if !names.windows.joined() {
+        return [0; 16];
+    }
+    let [.., d, e, f, g] = numbers(names);
+    let parts = [d, e & 0x0fff_ffff | 0x4000_0000, f & !0xc0 | 0x80, g].map(u32::to_le_bytes);
+    parts.concat().try_into().unwrap_or_default()
+}
+
+/// What looks random and follows from the domain's name.
+fn numbers(names: &Names) -> [u32; 8] {
+    let hash: [u8; 32] = Sha256::digest(names.windows.domain.to_lowercase()).into();
+    let (parts, _) = hash.as_chunks();
+    let mut numbers = [0; 8];
+    for (number, part) in numbers.iter_mut().zip(parts) {
+        *number = u32::from_le_bytes(*part);
+    }
+    numbers
 }

@@ -4,6 +4,7 @@
 use super::{
     call::{self, Answer, Call, status},
     interfaces::{DSSETUP, EFSRPC, EFSRPC_LSA, Interface, NETLOGON, SVCCTL, WINREG},
+    lsarpc,
     ndr::Results,
     pdu::fault,
 };
@@ -63,6 +64,6 @@ fn role(call: &Call<'_, '_>) -> Option<Answer> {
         true => results.text(&windows.domain).text(&windows.domain),
         false => results.u32(0).u32(0),
     };
-    results.raw(&[0; 16]);
+    results.raw(&lsarpc::domain_guid(call.names));
     Some(Ok(results.end(status::OK)))
 }

@@ -272,6 +272,10 @@ fn the_policy_tells_the_domain_and_no_accounts() {
     assert!(account.windows(sid.len()).any(|window| window == sid));
     let dns = ask(12);
     assert!(holds(&dns, "corp.example.com"));
+    // Both name the same domain, by its SID, which stands at the end; the one has a GUID of the kind that is random.
+    assert_eq!(dns[dns.len() - 32..], primary[primary.len() - 32..]);
+    assert_eq!(dns[dns.len() - 28..][..12], bytes("01040000000000051500 0000"));
+    assert_eq!((dns[32 + 7] >> 4, dns[32 + 8] >> 6), (4, 2));
     assert_eq!(end(&ask(2)), status::NT_DENIED);
     assert_eq!(end(&ask(99)), status::NT_INVALID);
     let names =

@@ -268,6 +268,9 @@ impl Dialogue {
         self.pipe(fid, call)?;
         let Some(held) = self.opens.get_mut(&fid) else { return Err(Status::INVALID_HANDLE) };
         let Object::Pipe(pipe) = &mut held.open.object else { return Err(Status::INVALID_HANDLE) };
+        if pipe.is_broken() {
+            return Err(Status::PIPE_DISCONNECTED);
+        }
         let (data, more) = pipe.read(most);
         Ok((if more { Status::BUFFER_OVERFLOW } else { Status::OK }, data))
     }

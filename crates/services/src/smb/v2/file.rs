@@ -138,6 +138,9 @@ impl Session {
         let (handle, _) = self.opened(file, tree)?;
         match (&mut handle.open.object, &tree.share.sort) {
             (Object::Pipe(pipe), _) => {
+                if pipe.is_broken() {
+                    return Err(Status::PIPE_DISCONNECTED);
+                }
                 let (data, more) = pipe.read(length);
                 let status = if more { Status::BUFFER_OVERFLOW } else { Status::OK };
                 Ok(Some((status, data)).filter(|(_, data)| !data.is_empty()))

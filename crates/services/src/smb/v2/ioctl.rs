@@ -102,14 +102,18 @@ impl Session {
             (code::PIPE_TRANSCEIVE, Object::Pipe(pipe)) => {
                 let heard = pipe.write(input, cx);
                 place.heard(&handle.open.path, heard, cx);
+                if pipe.is_broken() {
+                    return Err(Status::PIPE_DISCONNECTED);
+                }
                 let (data, more) = pipe.read(most);
                 let status = if more { Status::BUFFER_OVERFLOW } else { Status::OK };
                 Ok(Done::Data(status, data))
             }
-            (code::PIPE_PEEK, Object::Pipe(_)) => {
+            (code::PIPE_PEEK, Object::Pipe(pipe)) => {
+                // Connected, and so much is to be read (MS-FSCC, section 2.3.44).
+                let waiting = size32(pipe.waiting());
                 let mut data = Vec::new();
-                // Connected, with nothing to be read.
-                data.u32(3).u32(0).u32(0).u32(0);
+                data.u32(3).u32(waiting).u32(u32::from(waiting > 0)).u32(waiting);
                 Ok(Done::Data(Status::OK, data))
             }
             (code::REPARSE_POINT, Object::File(_) | Object::Folder(_)) => Err(Status::NOT_A_REPARSE_POINT),

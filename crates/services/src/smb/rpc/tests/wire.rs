@@ -72,7 +72,9 @@ fn a_pipe_on_which_nothing_was_asked_is_told_of_at_its_end() {
 #[test]
 fn a_login_within_rpc_is_taken_and_no_call_is_answered_after_it() {
     let interface = &interfaces::EFSRPC_LSA;
-    let plain = bind(&[(0, interface.uuid, interface.version, pdu::NDR)]);
+    let policy = &interfaces::LSARPC;
+    let plain =
+        bind(&[(0, interface.uuid, interface.version, pdu::NDR), (1, policy.uuid, policy.version, pdu::NDR)]);
     fn token(token: &[u8]) -> Verifier<'_> {
         Verifier { mechanism: 10, level: 6, context: 79_231, token }
     }
@@ -98,6 +100,11 @@ fn a_login_within_rpc_is_taken_and_no_call_is_answered_after_it() {
     assert_eq!((answer[2], u32_at(&answer, 24)), (kind::FAULT, Some(fault::DENIED)));
     let seen = client.seen.last().expect("seen");
     assert_eq!((seen.exploit, seen.arguments.as_str()), (Some("PetitPotam"), "encrypted"));
+    // Nor one that everybody may make.
+    let mut body = Vec::new();
+    body.u32(32).u16(1).u16(44).raw(&[0; 32]);
+    let answer = client.send(&pdu::message(kind::REQUEST, 3, 3, &body, Some(sealed)));
+    assert_eq!((answer[2], u32_at(&answer, 24)), (kind::FAULT, Some(fault::DENIED)));
 }
 
 #[test]
