@@ -299,3 +299,44 @@ fn shares_are_closed_missing_or_of_another_kind() {
     let ends = [0xc000_0022, 0xc000_00cc, 0, 0xc000_00cb, 0x0005_0002, 0x005b_0002];
     assert_eq!(client.run(&[]).statuses()[3..], ends);
 }
+
+#[test]
+fn a_packet_is_no_way_to_have_much_read_at_once() {
+    let mut client = Client::using("Documents", OEM);
+    client.open("Readme.txt");
+    // As many readings as fit into a packet.
+    let read = |next: u16| [&[10][..], &numbers(&[0x2e, next, 0x4000, 0, 0, 0xffff, 0, 0, 0, 0, 0])].concat();
+    let mut chain = Vec::new();
+    for number in 1..1000_u16 {
+        chain.extend(read(32 + 23 * number));
+    }
+    client.send(0x2e, &chain[1..21], &[]);
+    let packet = client.sent.last_mut().unwrap();
+    packet.truncate(36);
+    packet.extend(chain);
+    let length = u32::try_from(packet.len() - 4).unwrap().to_be_bytes();
+    packet[..4].copy_from_slice(&length);
+    let said = client.run(&[]);
+    assert_eq!((said.0.len(), number(&said.0[4], 5)), (5, 0));
+    let one = 1 + 24 + 2 + 1 + 321;
+    assert_eq!(said.0[4].len(), 32 + 8 * one);
+}
+
+#[test]
+fn what_was_read_is_told_however_it_ends() {
+    let read = numbers(&[0xff, 0, 0x4000, 0, 0, 100, 0, 0, 0, 0]);
+    let ends: [fn(&mut Client); 4] = [
+        |client| client.send(0x04, &numbers(&[0x4000, 0, 0]), &[]),
+        |client| client.send(0x71, &[], &[]),
+        |client| client.send(0x74, &numbers(&[0xff, 0]), &[]),
+        |client| client.sent.push(b"\0\0\0\x04\xfeSMB".to_vec()),
+    ];
+    for end in ends {
+        let mut client = Client::using("Documents", OEM);
+        client.open("Readme.txt");
+        client.send(0x2e, &read, &[]);
+        end(&mut client);
+        let actions: Vec<String> = client.run(&[]).actions().into_iter().map(|(action, _)| action).collect();
+        assert_eq!(actions, ["connect", "openat", "pread"]);
+    }
+}

@@ -99,6 +99,25 @@ fn smbclient_lists_shares_and_files_and_reads_them_and_changes_nothing() {
 }
 
 #[test]
+fn a_folder_of_one_s_own_is_shown_with_large_files_whole() {
+    if !installed("smbclient") {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let content: Vec<u8> = (0..700_000_u32).flat_map(u32::to_le_bytes).collect();
+    fs::write(folder.path().join("backup of the old server.vhd"), &content).unwrap();
+    let (canary, port) = canary(&format!("folder = {:?}\nshare = \"Backup\"", folder.path()));
+    let copy = canary.folder.path().join("copy");
+    let get = format!("get \"backup of the old server.vhd\" {}", copy.display());
+    let said = smbclient(&port, &["-U", "guest%", "//127.0.0.1/backup", "-c", &get]);
+    assert!(fs::read(copy).unwrap_or_default() == content, "{said}");
+    let read = canary.event("what was read", |event| event["fields"]["action"] == "pread");
+    assert_eq!((&read["fields"]["bytes"], &read["fields"]["share"]), (&2_800_000.into(), &"Backup".into()));
+    ended(&canary, 1);
+    assert_eq!(used(&canary).iter().filter(|[action, ..]| action == "pread").count(), 1);
+}
+
+#[test]
 fn a_planted_account_gets_in_and_its_messages_are_signed() {
     if !installed("smbclient") {
         return;
@@ -261,6 +280,17 @@ fn nmap_s_scripts_read_the_names_of_the_host() {
     let guest = canary.event("the guest", |event| event["credential"]["username"] == "guest");
     assert_eq!(guest["credential"]["response"]["scheme"], "netntlmv1", "{guest}");
     assert!(guest["credential"]["response"]["crackable"].is_string(), "{guest}");
+}
+
+#[test]
+fn nmap_takes_it_for_the_real_product() {
+    if !installed("nmap") {
+        return;
+    }
+    let (_canary, port) = canary("");
+    let said = client("nmap", &["-Pn", "-n", "-sV", "-p", &port, "127.0.0.1"]);
+    assert!(said.contains("microsoft-ds Microsoft Windows Server 2008 R2 - 2012 microsoft-ds"), "{said}");
+    assert!(said.contains("(workgroup: CORP)") && said.contains("Host: FILES01; OS: Windows"), "{said}");
 }
 
 #[test]

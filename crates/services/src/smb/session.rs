@@ -102,7 +102,7 @@ impl Session for Connection {
     }
 
     fn handle(&mut self, packet: Packet, cx: &mut Cx<'_>) -> Flow {
-        match packet {
+        let flow = match packet {
             Packet::V1(message) => self.v1(&message, cx),
             Packet::V2(message) => self.v2(&message, cx),
             Packet::KeepAlive => Flow::Continue,
@@ -118,7 +118,11 @@ impl Session for Connection {
                 Flow::Close
             }
             Packet::Encrypted(message) => broken("encrypted without a key", &message, cx),
+        };
+        if flow != Flow::Continue {
+            self.end(cx);
         }
+        flow
     }
 
     fn timeout(&mut self, _what: Timeout, cx: &mut Cx<'_>) {

@@ -303,6 +303,12 @@ impl Dialogue {
         Ok(Done::Answered)
     }
 
+    /// Closes all that fit, and tells the last of each.
+    pub(super) fn close_those(&mut self, fits: impl Fn(&Held) -> bool, server: &Server, cx: &mut Cx<'_>) {
+        let gone: Vec<Held> = self.opens.extract_if(.., |_, held| fits(held)).map(|(_, held)| held).collect();
+        gone.iter().for_each(|held| self.closed(held, server, cx));
+    }
+
     /// The last that is told of what was open.
     pub(super) fn closed(&self, held: &Held, server: &Server, cx: &mut Cx<'_>) {
         let share = server.shares.get(held.open.share);

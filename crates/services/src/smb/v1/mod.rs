@@ -47,6 +47,8 @@ use tree::Tree;
 
 /// What one connection may have at a time. Windows has more of each than any client of a canary needs.
 mod most {
+    /// Commands of one packet: login, connection, opening, reading and closing are five.
+    pub(super) const CHAINED: usize = 8;
     /// Users that have logged in, or are about to.
     pub(super) const USERS: usize = 16;
     /// Shares that are connected to.
@@ -204,7 +206,8 @@ impl Dialogue {
             report(cx, "truncated", message);
             reply.fail(header.command, INVALID_SMB);
         }
-        while let Some(block) = next {
+        for _ in 0..most::CHAINED {
+            let Some(block) = next.take().filter(|_| reply.has_room()) else { break };
             next = block.next();
             let mut call = Call { block, server, reply: &mut reply, cx };
             match self.act(&mut call) {
@@ -245,9 +248,7 @@ impl Dialogue {
 
     /// The connection ends.
     pub fn end(&mut self, server: &Server, cx: &mut Cx<'_>) {
-        for held in std::mem::take(&mut self.opens).into_values() {
-            self.closed(&held, server, cx);
-        }
+        self.close_those(|_| true, server, cx);
         self.abandoned(cx);
     }
 

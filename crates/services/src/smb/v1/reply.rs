@@ -60,6 +60,11 @@ impl Reply {
         }
     }
 
+    /// Whether another answer fits: where it begins has to be told in two bytes.
+    pub(crate) fn has_room(&self) -> bool {
+        u16::try_from(self.packet.len()).is_ok()
+    }
+
     /// Begins the answer to one command. `chained`: its words begin with where the next answer is.
     pub(crate) fn block(&mut self, command: u8, chained: bool, words: &[u8]) {
         let link = if chained { 2_usize } else { 0 };

@@ -186,7 +186,10 @@ impl Dialogue {
     /// LOGOFF_ANDX (section 2.2.4.54).
     pub(super) fn logoff(&mut self, call: &mut Call<'_, '_>) -> Result<Done, Stop> {
         let uid = call.reply.uid;
-        self.users.remove(&uid).ok_or(Status::SMB_BAD_UID)?;
+        let user = self.users.remove(&uid).ok_or(Status::SMB_BAD_UID)?;
+        if let User::In(who) = user {
+            self.close_those(|held| Arc::ptr_eq(&held.who, &who), call.server, call.cx);
+        }
         call.reply.block(command::LOGOFF, true, &[]);
         Ok(Done::Answered)
     }

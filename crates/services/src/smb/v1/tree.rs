@@ -1,12 +1,8 @@
 //! TREE_CONNECT_ANDX (MS-CIFS, section 2.2.4.55; MS-SMB, section 2.2.4.7) and TREE_DISCONNECT: which share is used.
 
-use std::collections::BTreeMap;
-
 use super::{
     super::{bytes::Put, disk, open::right, server::Sort, status::Status},
-    Call, Dialogue, Done, FIRST, Stop, command,
-    files::Held,
-    free, most,
+    Call, Dialogue, Done, FIRST, Stop, command, free, most,
 };
 
 /// In the request's flags: the answer may tell rights.
@@ -68,10 +64,7 @@ impl Dialogue {
         let tid = call.reply.tid;
         self.trees.remove(&tid).ok_or(Status::SMB_BAD_TID)?;
         // What is open there is closed.
-        let (gone, kept) = std::mem::take(&mut self.opens).into_iter().partition(|(_, held)| held.tid == tid);
-        self.opens = kept;
-        let gone: BTreeMap<u16, Held> = gone;
-        gone.values().for_each(|held| self.closed(held, call.server, call.cx));
+        self.close_those(|held| held.tid == tid, call.server, call.cx);
         self.searches.retain(|_, search| search.tid != tid);
         call.reply.block(command::TREE_DISCONNECT, false, &[]);
         Ok(Done::Answered)
