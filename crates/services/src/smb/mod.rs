@@ -74,7 +74,6 @@ impl Protocol for Native {
         idle: Duration::from_secs(300),
         lifetime: Duration::from_secs(3600),
         frame: frame::LARGEST,
-        bytes_in: 16 * 1024 * 1024,
         bytes_out: 64 * 1024 * 1024,
         ..Limits::DEFAULT
     };

@@ -14,6 +14,9 @@ use super::{
     status::Status,
 };
 
+/// Longest name of a pipe, in characters (MS-CIFS, section 2.2.1.1.4: that of a file).
+const LONGEST_PIPE: usize = 255;
+
 /// Rights (MS-SMB2, section 2.2.13.1).
 pub mod right {
     /// The content.
@@ -117,6 +120,7 @@ impl Open {
     ) -> Result<Self, Status> {
         let path = String::from_utf16_lossy(units);
         let opened = match &share.sort {
+            Sort::Pipes if units.len() > LONGEST_PIPE => Err(Status::OBJECT_NAME_INVALID),
             Sort::Files(folder) => wish.open(folder, units),
             Sort::Pipes => pipe(&path, place).ok_or(Status::OBJECT_NAME_NOT_FOUND),
             Sort::Closed => Err(Status::ACCESS_DENIED),

@@ -46,7 +46,7 @@ impl Session {
         }
         let wish =
             Wish { access: request.u32(24)?, disposition: request.u32(36)?, options: request.u32(40)? };
-        if self.opens.len() >= OPENS {
+        if tree.opened >= OPENS {
             return Err(Status::INSUFFICIENT_RESOURCES);
         }
         let who = self.who.as_ref().ok_or(Status::USER_SESSION_DELETED)?;

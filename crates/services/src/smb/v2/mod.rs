@@ -34,7 +34,8 @@ const LAST: usize = 31;
 const LARGEST_ANSWER: usize = frame::MOST;
 /// Most credits a client may hold, as Windows has it.
 const CREDITS: u16 = 8192;
-/// Most sessions, trees and opens of each, and requests that wait: more than honest clients have on one connection.
+/// Most sessions, trees of each, files that are open in all of them, and requests that wait: more than honest clients
+/// have on one connection.
 const SESSIONS: usize = 16;
 const TREES: usize = 32;
 const OPENS: usize = 128;
@@ -350,8 +351,14 @@ impl Dialogue {
             return done(request).into();
         }
         let id = u64::from(self.number());
+        let opened = self.sessions.iter().map(|session| session.opens.len()).sum();
         let Some(agreed) = self.agreed else { return Answer::Silence };
-        self.with_tree(request, related, Tree { index, id, number, share, version, agreed, server }, cx)
+        self.with_tree(
+            request,
+            related,
+            Tree { index, id, opened, number, share, version, agreed, server },
+            cx,
+        )
     }
 
     /// A request within a tree.
@@ -468,6 +475,8 @@ struct Tree<'a> {
     index: usize,
     /// A number for what is opened.
     id: u64,
+    /// How much is open on the connection.
+    opened: usize,
     /// The share's number.
     number: usize,
     share: &'a Share,
