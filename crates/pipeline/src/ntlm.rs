@@ -100,4 +100,15 @@ mod tests {
              0000000000",
         );
     }
+
+    #[test]
+    fn an_answer_of_the_lan_manager_knows_no_small_letters() {
+        // MS-NLMP, section 4.2.2.2.2.
+        let challenge = bytes("0123456789abcdef");
+        let response = bytes("98def7b87f88aa5dafe2df779688a172def11c7d5ccdef13");
+        let answer = Answer { username: b"user", domain: b"", challenge: &challenge, response: &response };
+        assert!(lm(b"Password", &answer) && lm(b"password", &answer));
+        assert!(!lm(b"Passwor", &answer));
+        assert!(!lm(b"Password", &Answer { challenge: &[0; 16], ..answer }));
+    }
 }

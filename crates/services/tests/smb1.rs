@@ -104,7 +104,7 @@ impl Client {
         assert_eq!(got.broken, Vec::<String>::new());
         let (mut answers, mut rest) = (Vec::new(), got.reply.as_slice());
         while let Some(length) = rest.get(..4) {
-            let length = u32::from_be_bytes(length.try_into().unwrap()) as usize;
+            let length = usize::try_from(u32::from_be_bytes(length.try_into().unwrap())).unwrap();
             answers.push(rest[4..4 + length].to_vec());
             rest = &rest[4 + length..];
         }
@@ -114,6 +114,10 @@ impl Client {
 
 fn number(bytes: &[u8], at: usize) -> u32 {
     u32::from_le_bytes(bytes[at..at + 4].try_into().unwrap())
+}
+
+fn size(bytes: &[u8], at: usize) -> usize {
+    usize::try_from(number(bytes, at)).unwrap()
 }
 
 fn short(bytes: &[u8], at: usize) -> usize {
@@ -173,7 +177,7 @@ fn a_search_in_pieces_lists_each_file_once_and_is_one_event() {
             let (parameters, mut data) = parts(answer);
             let first = usize::from(names.is_empty()) * 2;
             for _ in 0..short(parameters, first) {
-                let name = &data[94..][..number(data, 60) as usize];
+                let name = &data[94..][..size(data, 60)];
                 let name = if flags2 == UNICODE {
                     let units = name.chunks(2).map(|unit| u16::from_le_bytes([unit[0], unit[1]]));
                     String::from_utf16(&units.collect::<Vec<_>>()).unwrap()
@@ -181,7 +185,7 @@ fn a_search_in_pieces_lists_each_file_once_and_is_one_event() {
                     String::from_utf8(name.strip_suffix(&[0]).unwrap().to_vec()).unwrap()
                 };
                 names.push(name);
-                data = &data[number(data, 0) as usize..];
+                data = &data[size(data, 0)..];
             }
         }
         let distinct: BTreeSet<&String> = names.iter().collect();

@@ -589,4 +589,47 @@ mod tests {
         let message = challenge(0x0000_0001, &[7; 8], &host, SystemTime::UNIX_EPOCH);
         assert_eq!((part(&message, 12).unwrap(), number(&message[20..24])), (&b""[..], Some(0x0280_0201)));
     }
+
+    #[test]
+    fn answers_without_one_half_are_told_apart() {
+        let of = |lm: &[u8], nt: &[u8]| {
+            let answer = Answer {
+                user: b"bob".to_vec(),
+                domain: b"CORP".to_vec(),
+                lm: lm.to_vec(),
+                nt: nt.to_vec(),
+                ..Answer::default()
+            };
+            (answer.scheme(), answer.crackable(&[1; 8]).unwrap(), answer.login(Some(&[1; 8])).secret)
+        };
+        let challenge = "01".repeat(8);
+        // Nothing of the LAN Manager's is no challenge of the client's.
+        let (scheme, line, secret) = of(&[0; 24], &[9; 24]);
+        let nine = "09".repeat(24);
+        assert_eq!((scheme, line), ("netntlmv1", format!("bob::CORP:{nine}:{nine}:{challenge}")));
+        let Some(Secret::Response { challenge: sent, .. }) = secret else { panic!() };
+        assert_eq!(sent.raw(), [1; 8]);
+        let (scheme, line, _) = of(&[9; 24], &[]);
+        assert_eq!((scheme, line), ("netlm", format!("bob:$NETLM${challenge}${nine}")));
+        // LMv2 alone, as medusa and hydra send it.
+        let lm_v2 = [[9; 16].as_slice(), &GUESSERS].concat();
+        let (scheme, line, secret) = of(&lm_v2, &[]);
+        let expected = format!("bob::CORP:{challenge}:{}:1122334455667788", "09".repeat(16));
+        assert_eq!((scheme, line), ("netntlmv2", expected));
+        let Some(Secret::Response { response, .. }) = secret else { panic!() };
+        assert_eq!(response.raw(), lm_v2);
+    }
+
+    #[test]
+    fn an_answer_of_nmap_s_is_read_whole() {
+        let mut message = [&SIGNATURE[..], &[3, 0, 0, 0], &[0; 52]].concat();
+        message[20..28].copy_from_slice(&[8, 0, 8, 0, 64, 0, 0, 0]);
+        message.extend([2; 24]);
+        let Some(Message::Authenticate(read)) = Message::read(&message) else { panic!() };
+        assert_eq!(read.nt, [2; 24]);
+        // If it is all that there is, it stays as it is.
+        message.truncate(72);
+        let Some(Message::Authenticate(read)) = Message::read(&message) else { panic!() };
+        assert_eq!(read.nt, [2; 8]);
+    }
 }

@@ -61,7 +61,6 @@ impl Packet {
             (_, Some(0xfe)) if length >= HEAD => Self::V2(content),
             (_, Some(0xfd)) if length >= HEAD => Self::Encrypted(content),
             (_, Some(0xfc)) if length >= HEAD => Self::Compressed(content),
-            (_, None) => Self::KeepAlive,
             _ => return Err(Halt::Malformed("no message of SMB")),
         })
     }
@@ -108,6 +107,7 @@ mod tests {
         assert_eq!(read(b"\0\0\0\x04\xfeSMB"), Ok(Packet::V2(b"\xfeSMB".to_vec())));
         assert_eq!(read(b"\0\0\0\x04\xfcSMB"), Ok(Packet::Compressed(b"\xfcSMB".to_vec())));
         assert_eq!(read(b"\x85\0\0\0"), Ok(Packet::KeepAlive));
+        assert_eq!(read(&[0; 9]), Err(Halt::Malformed("no message of SMB")));
         assert_eq!(read(b"\0\0\0\x05\xffSMB"), Err(Halt::Need(9)));
         assert_eq!(read(b"GET / HTTP/1.0"), Err(Halt::Malformed("no packet of the session service")));
         assert_eq!(read(b"\0\0\x01\0HTTP"), Err(Halt::Malformed("no message of SMB")));

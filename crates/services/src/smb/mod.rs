@@ -47,7 +47,8 @@ pub static AUDIT: Kind = Kind::new(5000, "smb.audit", Class::Access, Severity::M
     ]);
 /// A login: field `status` is Samba's word for how it ended. Low for one of nobody, without a name.
 pub static LOGIN: Kind = Kind::new(31900, "smb.login", Class::Login, Severity::High, "SMB login");
-/// A client said what it can speak: field `dialects`, and what was chosen in `dialect`.
+/// A client said what it can speak: field `dialects`, and what was chosen in `dialect`. Or before that, over NetBIOS,
+/// whom it calls, and what it is called: `called` and `calling`.
 pub static NEGOTIATE: Kind =
     Kind::new(31950, "smb.negotiate", Class::Probe, Severity::Low, "SMB was asked what it speaks");
 /// A known attack: field `exploit` is its name.

@@ -106,6 +106,7 @@ impl Server {
             "The folder whose files the share shows; they can be read, and nothing else. Left out: a sample of plausible \
              documents.",
         );
+        let folder = folder.filter(|folder| !folder.as_os_str().is_empty());
         if folder.as_deref().is_some_and(|folder| std::fs::read_dir(folder).is_err()) {
             section.invalid("folder", "expected a folder that can be read");
         }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use haldane_core::{Cx, Flow, Halt, Input, Session, Sighting, Timeout};
 
 use super::{
-    BROKEN, evidence,
+    BROKEN, NEGOTIATE, evidence,
     frame::{self, Packet},
     server::Server,
     v1, v2,
@@ -106,7 +106,8 @@ impl Session for Connection {
             Packet::V1(message) => self.v1(&message, cx),
             Packet::V2(message) => self.v2(&message, cx),
             Packet::KeepAlive => Flow::Continue,
-            Packet::Request(..) => {
+            Packet::Request(called, calling) => {
+                cx.report(Sighting::of(&NEGOTIATE).with("called", called).with("calling", calling));
                 cx.reply(frame::GRANTED);
                 Flow::Continue
             }

@@ -9,6 +9,7 @@ use super::{
     super::{
         bait::{Missing, NodeId},
         bytes::{Put, size16, size32},
+        disk,
         open::{Object, Open, Wish, attribute, right},
         server::{Server, Who},
         status::Status,
@@ -105,7 +106,7 @@ impl Dialogue {
                 words.u32(facts.attributes()).u64(facts.allocated()).u64(facts.size);
             }
             None => {
-                words.zeros(32).u32(attribute::NORMAL).u64(4096).u64(0);
+                words.zeros(32).u32(attribute::NORMAL).u64(disk::CLUSTER.into()).u64(0);
             }
         }
         let folder = facts.as_ref().is_some_and(|facts| facts.folder);
@@ -242,7 +243,7 @@ impl Dialogue {
         if let Some(held) = self.opens.get_mut(&fid) {
             held.open.read = held.open.read.saturating_add(u64::try_from(data.len()).unwrap_or_default());
         }
-        Ok(data.into())
+        Ok(data)
     }
 
     /// WRITE_ANDX (section 2.2.4.43).

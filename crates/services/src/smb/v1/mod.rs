@@ -1,11 +1,10 @@
 //! SMB 1, as Windows still speaks it where it was left on for old clients (MS-CIFS, MS-SMB).
 //!
-//! A message is a header and a chain of commands ([`packet`]), answered in one ([`reply`]). Clients agree on a dialect
-//! ([`negotiate`]), say who they are ([`setup`]), and use shares: trees, files, searches and pipes ([`tree`], [`files`],
-//! [`find`]), much of it by transactions ([`transaction`], [`calls`]). What scanners and worms are known for is named
-//! ([`attack`]).
+//! A message is a header and a chain of commands (`packet`), answered in one (`reply`). Clients agree on a dialect
+//! (`negotiate`), say who they are (`setup`), and use shares: trees, files, searches and pipes (`tree`, `files`, `find`),
+//! much of it by transactions (`transaction`, `calls`, `rap`). What scanners and worms are known for is named (`attack`).
 //!
-//! Only whoever has logged in with a planted password has a key, and only for them are messages signed ([`sign`]), where
+//! Only whoever has logged in with a planted password has a key, and only for them are messages signed (`sign`), where
 //! that is required: guests have none, in Windows either.
 
 pub(crate) mod attack;

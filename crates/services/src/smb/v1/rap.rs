@@ -92,7 +92,7 @@ fn shares(all: &[Share], level: u16, room: usize) -> (u16, Option<(usize, usize)
         _ => return (code::LEVEL, Some((0, 0)), Vec::new()),
     };
     let named = all.iter().filter(|share| oem(&share.name).len() < NAME);
-    let told: Vec<&Share> = named.clone().take(room / each).collect();
+    let told: Vec<&Share> = named.clone().take(room.checked_div(each).unwrap_or_default()).collect();
     let mut remarks = Vec::new();
     let mut data = Vec::new();
     for share in &told {

@@ -172,13 +172,11 @@ impl Waiting {
     /// A later packet came.
     pub(crate) fn go_on(&mut self, block: &Block<'_>) -> Result<Step, Halt> {
         let mut words = block.words();
-        let next: fn(&mut Input<'_>) -> Result<usize, Halt>;
-        if block.command == command::NT_TRANSACT_SECONDARY {
+        let large = block.command == command::NT_TRANSACT_SECONDARY;
+        if large {
             words.take(3)?;
-            next = long;
-        } else {
-            next = short;
         }
+        let next = if large { long } else { short };
         // The totals may only become smaller.
         let (total_parameters, total_data) = (next(&mut words)?, next(&mut words)?);
         let mut piece = || Ok((next(&mut words)?, next(&mut words)?, next(&mut words)?));

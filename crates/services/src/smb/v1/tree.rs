@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{
-    super::{bytes::Put, open::right, server::Sort, status::Status},
+    super::{bytes::Put, disk, open::right, server::Sort, status::Status},
     Call, Dialogue, Done, FIRST, Stop, command,
     files::Held,
     free, most,
@@ -58,7 +58,7 @@ impl Dialogue {
         }
         call.reply.block(command::TREE_CONNECT_ANDX, true, &words);
         let (service, system): (&[u8], _) =
-            if matches!(share.sort, Sort::Pipes) { (b"IPC\0", "") } else { (b"A:\0", "NTFS") };
+            if matches!(share.sort, Sort::Pipes) { (b"IPC\0", "") } else { (b"A:\0", disk::SYSTEM) };
         call.reply.raw(service);
         call.reply.text(system);
         Ok(Done::Answered)
