@@ -2,7 +2,7 @@
 //! is asked for is recorded by name and refused as Windows refuses it to a guest.
 //!
 //! Bounds: a fragment is at most 64 KiB (its length has 16 bits), a call's arguments 256 KiB, answers that nobody reads
-//! 64, interfaces 32, handles 64. Nothing is read recursively.
+//! 64, interfaces 32, handles 64, logins 8. Nothing is read recursively.
 
 mod call;
 mod evidence;
@@ -34,6 +34,8 @@ pub use evidence::pipe_exploit;
 const STUB: usize = 256 << 10;
 /// Most answers that wait to be read.
 const REPLIES: usize = 64;
+/// Most logins on one pipe.
+const LOGINS: usize = 8;
 /// Most interfaces that are bound at once.
 const CONTEXTS: usize = 32;
 
@@ -92,6 +94,8 @@ pub struct Pipe {
     login: Option<Conversation>,
     /// A login within RPC was begun: no call is answered after that, for we have no key that could prove anything.
     proves: bool,
+    /// How many were made.
+    logins: usize,
     broken: bool,
     /// Something was told about it already.
     told: bool,
@@ -113,6 +117,7 @@ impl Pipe {
             group: 0,
             login: None,
             proves: false,
+            logins: 0,
             broken: false,
             told: false,
         })
@@ -131,9 +136,11 @@ impl Pipe {
     /// Takes what was written. Answers wait then to be read.
     pub fn write(&mut self, bytes: &[u8], cx: &mut Cx<'_>) -> Vec<Seen> {
         let mut seen = Vec::new();
-        self.input.extend_from_slice(bytes);
+        let mut input = std::mem::take(&mut self.input);
+        input.extend_from_slice(bytes);
+        let mut rest = input.as_slice();
         while !self.broken {
-            let header = match Header::read(&self.input) {
+            let header = match Header::read(rest) {
                 Ok(header) => header,
                 Err(Halt::Need(_)) => break,
                 Err(Halt::Malformed(why)) => {
@@ -141,10 +148,10 @@ impl Pipe {
                     break;
                 }
             };
-            let Some(body) = self.input.get(pdu::HEADER..usize::from(header.length)) else { break };
-            let body = body.to_vec();
-            self.input.drain(..usize::from(header.length));
-            let taken = match self.fragment(header, &body, cx) {
+            let Some((fragment, later)) = rest.split_at_checked(header.length.into()) else { break };
+            rest = later;
+            let body = fragment.get(pdu::HEADER..).unwrap_or_default();
+            let taken = match self.fragment(header, body, cx) {
                 Err(Halt::Malformed(why)) => Some(self.hang_up(why)),
                 Err(Halt::Need(_)) => Some(self.hang_up("truncated")),
                 Ok(taken) => taken,
@@ -153,6 +160,10 @@ impl Pipe {
             if self.replies.len() > REPLIES {
                 seen.push(self.hang_up("more calls than answers are read"));
             }
+        }
+        if !self.broken {
+            // Less than a fragment.
+            self.input = rest.to_vec();
         }
         self.told |= !seen.is_empty();
         seen
@@ -199,7 +210,7 @@ impl Pipe {
             kind::BIND | kind::ALTER => self.bind(header, body, verifier, cx),
             kind::AUTH3 => {
                 let Some(verifier) = verifier else { return Err(Halt::Malformed("no login")) };
-                Ok(self.prove(verifier, cx).1)
+                Ok(self.prove(verifier, cx)?.1)
             }
             kind::REQUEST => self.request(header, body, verifier.is_some(), cx),
             // A call is given up, or the answer to it.
@@ -238,7 +249,7 @@ impl Pipe {
             })
             .collect();
         let (token, login) = match verifier {
-            Some(verifier) => self.prove(verifier, cx),
+            Some(verifier) => self.prove(verifier, cx)?,
             None => (None, None),
         };
         let flags = flag::FIRST | flag::LAST | header.flags & (flag::SIGNED_HEADERS | flag::MULTIPLEX);
@@ -283,19 +294,25 @@ impl Pipe {
     }
 
     /// Our token, and the login when the client has made it.
-    fn prove(&mut self, verifier: Verifier<'_>, cx: &mut Cx<'_>) -> (Option<Vec<u8>>, Option<Seen>) {
+    fn prove(
+        &mut self,
+        verifier: Verifier<'_>,
+        cx: &mut Cx<'_>,
+    ) -> Result<(Option<Vec<u8>>, Option<Seen>), Halt> {
         self.proves = true;
         let conversation = self.login.get_or_insert_default();
         match conversation.take(verifier.token, &self.names.windows, cx) {
-            Step::Reply { token, .. } => (Some(token), None),
+            Step::Reply { token, .. } => Ok((Some(token), None)),
+            Step::Done(_) if self.logins >= LOGINS => Err(Halt::Malformed("more logins than a client makes")),
             Step::Done(attempt) => {
                 self.login = None;
+                self.logins = self.logins.saturating_add(1);
                 let level = format!("level {}", verifier.level);
                 let login = Some(attempt);
                 let seen = Seen { call: "bind".to_owned(), exploit: None, arguments: level, login };
-                (None, Some(seen))
+                Ok((None, Some(seen)))
             }
-            Step::Unknown => (None, None),
+            Step::Unknown => Ok((None, None)),
         }
     }
 

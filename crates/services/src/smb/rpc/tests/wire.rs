@@ -2,6 +2,19 @@
 
 use super::*;
 
+fn token(token: &[u8]) -> Verifier<'_> {
+    Verifier { mechanism: 10, level: 6, context: 79_231, token }
+}
+
+/// The answer to a challenge, of one who has a name and no proof.
+fn last_token() -> Vec<u8> {
+    let mut last = [&b"NTLMSSP\0"[..], &[3, 0, 0, 0], &[0; 52]].concat();
+    last[36..44].copy_from_slice(&[6, 0, 6, 0, 64, 0, 0, 0]);
+    last[60] = 1;
+    last.extend(wide("eve"));
+    last
+}
+
 #[test]
 fn any_cut_of_what_is_written_leads_to_the_same_answer() {
     let whole = [bytes(BIND_SRVSVC), bytes(SHARES)].concat();
@@ -75,9 +88,6 @@ fn a_login_within_rpc_is_taken_and_no_call_is_answered_after_it() {
     let policy = &interfaces::LSARPC;
     let plain =
         bind(&[(0, interface.uuid, interface.version, pdu::NDR), (1, policy.uuid, policy.version, pdu::NDR)]);
-    fn token(token: &[u8]) -> Verifier<'_> {
-        Verifier { mechanism: 10, level: 6, context: 79_231, token }
-    }
     let first = [&b"NTLMSSP\0"[..], &[1, 0, 0, 0, 7, 2, 8, 0], &[0; 16]].concat();
     let mut client = Client::of("lsarpc", "");
     let ack = client.send(&pdu::message(kind::BIND, 3, 1, &plain[16..], Some(token(&first))));
@@ -85,11 +95,7 @@ fn a_login_within_rpc_is_taken_and_no_call_is_answered_after_it() {
     let length = usize::from(u16_at(&ack, 10).unwrap());
     assert!(ack[ack.len() - length..].starts_with(b"NTLMSSP\0\x02"), "a challenge");
     assert_eq!(ack[ack.len() - length - 8..][..2], [10, 6]);
-    let mut last = [&b"NTLMSSP\0"[..], &[3, 0, 0, 0], &[0; 52]].concat();
-    last[36..44].copy_from_slice(&[6, 0, 6, 0, 64, 0, 0, 0]);
-    last[60] = 1;
-    last.extend(wide("eve"));
-    let answer = client.send(&pdu::message(kind::AUTH3, 3, 1, &[0; 4], Some(token(&last))));
+    let answer = client.send(&pdu::message(kind::AUTH3, 3, 1, &[0; 4], Some(token(&last_token()))));
     assert_eq!(answer, b"", "nothing answers the last token");
     let login = client.seen.pop().and_then(|seen| seen.login).expect("a login");
     assert_eq!(login.login.username.map(|name| name.raw().to_vec()), Some(b"eve".to_vec()));
@@ -157,6 +163,8 @@ fn a_client_that_breaks_the_protocol_is_hung_up_on() {
         endless.extend(request(7, if endless.len() < 100 { flag::FIRST } else { 0 }, 15, &[0; 4096]));
     }
     let flood = [good.clone(), request(7, 3, 99, b"").repeat(REPLIES + 2)].concat();
+    let guess = pdu::message(kind::AUTH3, 3, 1, &[0; 4], Some(token(&last_token())));
+    let guesses = [good.clone(), guess.repeat(LOGINS + 1)].concat();
     let cases: &[(&str, Vec<u8>)] = &[
         ("another version of DCE/RPC", with(&[(0, 4)])),
         ("DCE/RPC with the big end first", with(&[(4, 0)])),
@@ -169,6 +177,7 @@ fn a_client_that_breaks_the_protocol_is_hung_up_on() {
         ("the second fragment of no call", second),
         ("arguments too long", endless),
         ("more calls than answers are read", flood),
+        ("more logins than a client makes", guesses),
     ];
     for (why, bytes) in cases {
         let mut client = Client::of("srvsvc", "");
@@ -200,4 +209,16 @@ proptest::proptest! {
             client.write(&message[cut.min(message.len())..]);
         }
     }
+}
+
+#[test]
+fn many_messages_that_nothing_answers_cost_no_more_than_their_bytes() {
+    let mut client = Client::bound("srvsvc", &interfaces::SRVSVC);
+    let cancel = pdu::message(18, 3, 1, &[], None);
+    client.write(&cancel.repeat(200_000));
+    client.write(&cancel[..10]);
+    assert!(client.pipe.input.capacity() < 100 && !client.pipe.is_broken());
+    assert!(client.seen.is_empty());
+    client.write(&cancel[10..]);
+    assert_eq!(client.pipe.input, b"");
 }
