@@ -1,7 +1,7 @@
 //! Files and pipes: opened, read, closed, asked about; and what would change something, which is refused (MS-CIFS,
 //! section 2.2.4).
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use haldane_core::{Cx, Value};
 
@@ -305,8 +305,10 @@ impl Dialogue {
 
     /// Closes all that fit, and tells the last of each.
     pub(super) fn close_those(&mut self, fits: impl Fn(&Held) -> bool, server: &Server, cx: &mut Cx<'_>) {
-        let gone: Vec<Held> = self.opens.extract_if(.., |_, held| fits(held)).map(|(_, held)| held).collect();
-        gone.iter().for_each(|held| self.closed(held, server, cx));
+        let (gone, stay): (BTreeMap<_, _>, _) =
+            std::mem::take(&mut self.opens).into_iter().partition(|(_, held)| fits(held));
+        self.opens = stay;
+        gone.values().for_each(|held| self.closed(held, server, cx));
     }
 
     /// The last that is told of what was open.
