@@ -117,7 +117,10 @@ impl Session for Connection {
                 cx.report(evidence::exploit("SMBGhost (CVE-2020-0796)").with("excerpt", excerpt));
                 Flow::Close
             }
-            Packet::Encrypted(message) => broken("encrypted without a key", &message, cx),
+            Packet::Encrypted(message) => match &mut self.state {
+                State::V2(dialogue) => dialogue.unseal(&message, &self.server, cx),
+                State::Fresh | State::V1(_) => broken("encrypted without a key", &message, cx),
+            },
         };
         if flow != Flow::Continue {
             self.end(cx);

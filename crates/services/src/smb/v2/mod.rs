@@ -2,7 +2,7 @@
 //! other.
 //!
 //! Whoever is let in is a guest or nobody, and such sessions have no key (section 3.3.5.5.3): nothing is signed or
-//! encrypted in them, as Windows does not either.
+//! encrypted in them, as Windows does not either. Who comes with a planted account has one.
 
 mod file;
 mod head;
@@ -10,6 +10,7 @@ mod info;
 mod ioctl;
 mod negotiate;
 mod query;
+mod seal;
 mod setup;
 mod sign;
 mod tree;
@@ -54,6 +55,8 @@ pub struct Dialogue {
     credits: u16,
     /// What was said up to the end of the negotiation.
     said: sign::Said,
+    /// How the packet was encrypted that is being answered, and in which session.
+    sealed: Option<(seal::Keys, u64)>,
 }
 
 impl Default for Dialogue {
@@ -65,6 +68,7 @@ impl Default for Dialogue {
             count: 0,
             credits: 1,
             said: sign::Said::default(),
+            sealed: None,
         }
     }
 }
@@ -79,6 +83,7 @@ struct Session {
     /// What was said up to now, and the key that follows from that and the password, if that is known.
     said: sign::Said,
     key: Option<sign::Key>,
+    seals: Option<seal::Keys>,
     trees: Vec<(u32, usize)>,
     opens: Vec<(u64, Handle)>,
 }
@@ -178,9 +183,29 @@ impl Dialogue {
             rest = behind;
         }
         if !reply.is_empty() {
-            cx.reply(frame::packet(&reply));
+            self.say(reply, cx);
         }
         Flow::Continue
+    }
+
+    /// Takes an encrypted packet, whole: answers are encrypted, too.
+    pub fn unseal(&mut self, packet: &[u8], server: &Server, cx: &mut Cx<'_>) -> Flow {
+        let id = seal::session(packet);
+        let found = self.sessions.iter().find(|session| Some(session.id) == id);
+        let keys = found.and_then(|session| Some((session.seals?, session.id)));
+        let Some(content) = keys.and_then(|(keys, _)| keys.open(packet)) else {
+            return self.hang_up("encrypted without a key", packet, server, cx);
+        };
+        self.sealed = keys;
+        let flow = self.take(&content, server, cx);
+        self.sealed = None;
+        flow
+    }
+
+    /// Sends what is answered, encrypted if what it answers was.
+    fn say(&self, reply: Vec<u8>, cx: &mut Cx<'_>) {
+        let sealed = self.sealed.and_then(|(keys, session)| keys.seal(session, &cx.random(), &reply));
+        cx.reply(frame::packet(&sealed.unwrap_or(reply)));
     }
 
     /// The connection ends: what is open is closed.
@@ -231,7 +256,8 @@ impl Dialogue {
             reply.patch_u32(start.saturating_add(20), super::bytes::size32(length));
         }
         let setup = head.command == command::SESSION_SETUP && status.is_ok();
-        let signs = setup || head.flags & flag::SIGNED != 0 && status != Status::PENDING;
+        let asked = head.flags & flag::SIGNED != 0 && status != Status::PENDING;
+        let signs = self.sealed.is_none() && (setup || asked);
         if let (Some(key), true, Some(message)) = (key, signs, reply.get_mut(start..)) {
             key.sign(message);
         }
@@ -246,6 +272,9 @@ impl Dialogue {
     /// A session with a key refuses what is signed wrongly, and what is not signed where that is required (section
     /// 3.3.5.2.4).
     fn verify(&self, request: &Request<'_>, key: Option<sign::Key>) -> Result<(), Status> {
+        if self.sealed.is_some() {
+            return Ok(());
+        }
         let Some(key) = key.filter(|_| request.head.command != command::SESSION_SETUP) else { return Ok(()) };
         let required = self.agreed.is_some_and(|agreed| (agreed.mode | agreed.client.2) & 2 != 0);
         let good = match request.head.flags & flag::SIGNED != 0 {
@@ -285,7 +314,7 @@ impl Dialogue {
         self.waiting = stay;
         let go: Vec<Waiting> = go;
         for waiting in go {
-            cx.reply(frame::packet(&waiting.head.answer(status, 0, &head::error(&[]))));
+            self.say(waiting.head.answer(status, 0, &head::error(&[])), cx);
         }
     }
 

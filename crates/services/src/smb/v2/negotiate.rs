@@ -3,10 +3,11 @@
 use haldane_core::{Cx, Sighting};
 use haldane_wire::{ntlm::filetime, spnego};
 
-use super::sign::{Algorithm, Said};
 use super::{
     Answer, Dialogue,
     head::{HEAD, Head, Request, command},
+    seal,
+    sign::{Algorithm, Said},
     structure,
 };
 use crate::smb::{
@@ -40,6 +41,7 @@ mod can {
     pub(super) const LARGE: u32 = 4;
     pub(super) const CHANNELS: u32 = 8;
     pub(super) const FOLDER_LEASING: u32 = 0x20;
+    pub(super) const ENCRYPTION: u32 = 0x40;
 }
 
 /// Contexts of 3.1.1 (section 2.2.3.1).
@@ -61,6 +63,8 @@ pub(super) struct Agreed {
     pub(super) transfer: u32,
     /// How those who have a key sign.
     pub(super) algorithm: Algorithm,
+    /// How they encrypt.
+    pub(super) cipher: Option<seal::Kind>,
     /// What the client said of itself: what it can, who it is, whether it signs.
     pub(super) client: (u32, [u8; 16], u16),
     /// Whether another negotiation follows, in which the dialect is chosen.
@@ -116,12 +120,16 @@ impl<'a> Contexts<'a> {
         }
     }
 
-    /// Ours: SHA-512, and how messages are signed. Ciphers are left without an answer, as by a server that is not to
-    /// encrypt.
+    /// Ours: SHA-512, the cipher, and how messages are signed.
     fn answer(&self, server: &Server, cx: &mut Cx<'_>) -> (u16, Vec<u8>) {
         let mut bytes = Vec::new();
         bytes.u16(context::PREAUTH).u16(38).u32(0).u16(1).u16(32).u16(1).raw(&cx.random::<32>());
         let mut count = 1_u16;
+        if !self.ciphers.is_empty() {
+            let cipher = self.cipher().map_or(0, seal::Kind::number);
+            bytes.align(8).u16(context::ENCRYPTION).u16(4).u32(0).u16(1).u16(cipher);
+            count = count.saturating_add(1);
+        }
         if let Some(signing) = self.signing(server) {
             bytes.align(8).u16(context::SIGNING).u16(4).u32(0).u16(1).u16(signing);
             count = count.saturating_add(1);
@@ -131,6 +139,11 @@ impl<'a> Contexts<'a> {
 }
 
 impl Contexts<'_> {
+    /// The first cipher of the client's that we know.
+    fn cipher(&self) -> Option<seal::Kind> {
+        self.ciphers.iter().find_map(|number| seal::Kind::of(*number))
+    }
+
     /// How messages are to be signed: by the first way of the client's that we know. Windows can be asked since 2022.
     fn signing(&self, server: &Server) -> Option<u16> {
         self.signing
@@ -176,6 +189,12 @@ impl Dialogue {
         if dialect >= 0x0300 {
             can |= client.0 & (can::CHANNELS | can::FOLDER_LEASING);
         }
+        // Later, a cipher is agreed on by a context.
+        let mut cipher = None;
+        if matches!(dialect, 0x0300 | 0x0302) && client.0 & can::ENCRYPTION != 0 {
+            can |= can::ENCRYPTION;
+            cipher = Some(seal::Kind::Ccm);
+        }
         let mode = if server.signs { 3 } else { 1 };
         let transfer = match (dialect, server.newest) {
             (0x0202, _) => OLD_TRANSFER,
@@ -188,6 +207,7 @@ impl Dialogue {
             mode,
             transfer,
             algorithm: Algorithm::Cmac,
+            cipher,
             client,
             again: dialect == ANY,
         };
@@ -225,16 +245,18 @@ impl Dialogue {
             return Err(Status::INVALID_PARAMETER);
         }
         let dialect = chosen.ok_or(Status::NOT_SUPPORTED)?;
-        let (mut algorithm, mut answer) = (Algorithm::Cmac, (0, Vec::new()));
+        let (mut algorithm, mut cipher, mut answer) = (Algorithm::Cmac, None, (0, Vec::new()));
         if let Some(contexts) = contexts.filter(|_| dialect == 0x0311) {
             let contexts = contexts?;
             answer = contexts.answer(server, cx);
+            cipher = contexts.cipher();
             if contexts.signing(server) == Some(0) {
                 algorithm = Algorithm::Hmac;
             }
         }
         let mut agreed = self.agree(dialect, client, server);
         agreed.algorithm = algorithm;
+        agreed.cipher = agreed.cipher.or(cipher);
         self.agreed = Some(agreed);
         Ok(agreed.answer((answer.0, &answer.1), server, cx))
     }

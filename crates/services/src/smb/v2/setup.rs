@@ -6,6 +6,7 @@ use haldane_wire::spnego::{Conversation, Step};
 use super::{
     Answer, Dialogue, SESSIONS, Session,
     head::{HEAD, Request, error},
+    seal,
     sign::Key,
     structure,
 };
@@ -48,7 +49,7 @@ impl Dialogue {
             let id = request.head.session;
             let login = Conversation::default();
             let (trees, opens) = (Vec::new(), Vec::new());
-            self.sessions.push(Session { id, login, who: None, said, key: None, trees, opens });
+            self.sessions.push(Session { id, login, who: None, said, key: None, seals: None, trees, opens });
         }
         let id = request.head.session;
         let found = self.sessions.iter().position(|session| session.id == id);
@@ -64,6 +65,9 @@ impl Dialogue {
                     let (flags, mut token) = (flags(&who), attempt.accept.clone());
                     if let (Standing::User(key), Some(agreed)) = (who.standing, &agreed) {
                         token = attempt.accept_with(&key);
+                        session.seals = agreed
+                            .cipher
+                            .and_then(|kind| seal::Keys::new(agreed.dialect, kind, &key, &session.said));
                         session.key = Key::new(agreed.dialect, agreed.algorithm, &key, &session.said);
                     }
                     session.who = Some(who);

@@ -25,6 +25,11 @@ impl Default for Said {
 }
 
 impl Said {
+    /// It, for keys to follow from.
+    pub(super) fn context(&self) -> &[u8] {
+        &self.0
+    }
+
     /// Adds a message.
     pub(super) fn add(&mut self, message: &[u8]) {
         let mut hash = Sha512::new();
@@ -97,7 +102,7 @@ fn hmac(key: &[u8], parts: &[&[u8]]) -> Result<Vec<u8>, ErrorStack> {
 }
 
 /// A key made from another for that purpose (NIST SP 800-108, in counter mode, of 128 bits).
-fn derived(key: &[u8; 16], label: &[u8], context: &[u8]) -> Option<[u8; 16]> {
+pub(super) fn derived(key: &[u8; 16], label: &[u8], context: &[u8]) -> Option<[u8; 16]> {
     let mut purpose = Vec::new();
     purpose.raw(&[0, 0, 0, 1]).raw(label).u8(0).raw(context).raw(&[0, 0, 0, 128]);
     hmac(key, &[&purpose]).ok()?.first_chunk().copied()
