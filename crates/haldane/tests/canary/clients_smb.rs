@@ -265,6 +265,11 @@ fn a_planted_account_gets_in_with_signatures_that_its_client_checks() {
             ];
             let said = smbclient(port, dialect, &login);
             assert!(said.contains("wages.txt"), "{dialect}: {said}");
+            if dialect.starts_with("SMB3") {
+                let said =
+                    smbclient(port, dialect, &[&["--client-protection=encrypt"], &login[1..]].concat());
+                assert!(said.contains("wages.txt"), "{dialect}, encrypted: {said}");
+            }
             let wrong =
                 smbclient(port, dialect, &["-U", "backup%wrong", "//127.0.0.1/Documents", "-c", "ls"]);
             assert!(wrong.contains("NT_STATUS_LOGON_FAILURE"), "{dialect}: {wrong}");
