@@ -34,6 +34,29 @@ pub struct Page {
     pub next: u64,
 }
 
+/// What a sink tells of: every event, or what they amount to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Notify {
+    /// One message for each event, none for incidents.
+    #[default]
+    Event,
+    /// A few messages for each incident, none for its events.
+    Incident,
+}
+
+impl Notify {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::Event, Self::Incident];
+
+    /// The word used in configuration.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Event => "event",
+            Self::Incident => "incident",
+        }
+    }
+}
+
 /// Which events a sink wants.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Wants {
@@ -41,13 +64,25 @@ pub struct Wants {
     pub severity: Severity,
     /// Events about this program, too.
     pub operational: bool,
+    /// Events, or the news of incidents.
+    pub notify: Notify,
 }
 
 impl Wants {
     /// Whether that event is wanted. Ignored events never are.
     pub fn accepts(&self, event: &Event) -> bool {
         let about_us = event.kind.class == Class::Operational;
-        !event.ignored && if about_us { self.operational } else { event.severity >= self.severity }
+        let hears = !event.ignored && self.hears(event.kind.class);
+        hears && (about_us || event.severity >= self.severity)
+    }
+
+    /// Whether events of that class can be wanted at all.
+    pub fn hears(&self, class: Class) -> bool {
+        match class {
+            Class::Operational => self.operational,
+            Class::Incident => self.notify == Notify::Incident,
+            _ => self.notify == Notify::Event,
+        }
     }
 }
 

@@ -64,6 +64,8 @@ pub enum Class {
     Bait,
     /// About this program, not about a peer. People are not told unless they ask.
     Operational,
+    /// What many events amount to: an incident opened, grew or closed.
+    Incident,
 }
 
 impl Class {
@@ -79,6 +81,7 @@ impl Class {
             Self::Scan => "scan",
             Self::Bait => "bait",
             Self::Operational => "operational",
+            Self::Incident => "incident",
         }
     }
 }

@@ -55,6 +55,8 @@ pub enum TlsStack {
     OpenSsl,
     /// That of Windows Server 2019: Schannel, and a certificate as its remote desktop makes it.
     Schannel,
+    /// The same of a domain controller, whose certificate its domain has issued.
+    Controller,
 }
 
 /// A protocol spoken over a byte stream. Implement this, add one line to the registry.
@@ -69,7 +71,7 @@ pub trait Protocol: Sized + Send + Sync + 'static {
     const KINDS: &'static [&'static Kind];
     /// How it uses TLS.
     const TLS: TlsUse = TlsUse::Never;
-    /// Whose TLS that is.
+    /// Whose TLS that is, unless it depends on what is imitated.
     const STACK: TlsStack = TlsStack::OpenSsl;
     /// A command that shows it at work, with `{host}` and `{port}`; empty if there is none.
     const TRY: &'static str = "";
@@ -87,6 +89,10 @@ pub trait Protocol: Sized + Send + Sync + 'static {
     /// Bounds as configured, where the protocol's own keys change them.
     fn limits(&self) -> Limits {
         Self::LIMITS
+    }
+    /// Whose TLS is spoken, where the protocol's own keys change that.
+    fn stack(&self) -> TlsStack {
+        Self::STACK
     }
 }
 
@@ -143,6 +149,8 @@ pub trait AnyProtocol: Send + Sync {
     fn open(&self, peer: &Peer) -> Box<dyn AnySession>;
     /// See [`Protocol::limits`].
     fn bounds(&self) -> Limits;
+    /// See [`Protocol::stack`].
+    fn tls_stack(&self) -> TlsStack;
 }
 
 impl<P: Protocol> AnyProtocol for P {
@@ -152,6 +160,10 @@ impl<P: Protocol> AnyProtocol for P {
 
     fn bounds(&self) -> Limits {
         self.limits()
+    }
+
+    fn tls_stack(&self) -> TlsStack {
+        self.stack()
     }
 }
 
@@ -180,12 +192,12 @@ pub struct Entry {
     pub name: &'static str,
     /// See [`Protocol::PORT`]; 0 for a sensor.
     pub port: u16,
+    /// Further ports of TCP that it listens on unless its section says otherwise.
+    pub also: &'static [u16],
     /// See [`Protocol::KINDS`].
     pub kinds: &'static [&'static Kind],
     /// See [`Protocol::TLS`].
     pub tls: TlsUse,
-    /// See [`Protocol::STACK`].
-    pub stack: TlsStack,
     /// See [`Protocol::TRY`].
     pub hint: &'static str,
     /// Turns its section into a running service.
@@ -235,9 +247,9 @@ impl Entry {
         Self {
             name: P::NAME,
             port: P::PORT,
+            also: &[],
             kinds: P::KINDS,
             tls: P::TLS,
-            stack: P::STACK,
             hint: P::TRY,
             build,
             stream: true,
@@ -259,9 +271,9 @@ impl Entry {
         Self {
             name: D::NAME,
             port: D::PORT,
+            also: &[],
             kinds: D::KINDS,
             tls: TlsUse::Never,
-            stack: TlsStack::OpenSsl,
             hint: D::TRY,
             build,
             stream: false,
@@ -283,9 +295,9 @@ impl Entry {
         Self {
             name: S::NAME,
             port: 0,
+            also: &[],
             kinds: S::KINDS,
             tls: TlsUse::Never,
-            stack: TlsStack::OpenSsl,
             hint: S::TRY,
             build,
             stream: false,
@@ -335,9 +347,9 @@ impl Entry {
         Self {
             name: <P as Protocol>::NAME,
             port: <P as Protocol>::PORT,
+            also: &[],
             kinds: <P as Protocol>::KINDS,
             tls: P::TLS,
-            stack: P::STACK,
             hint: <P as Protocol>::TRY,
             build,
             stream: true,
@@ -353,6 +365,13 @@ impl Entry {
     #[must_use]
     pub const fn usually(mut self, transports: &'static [Transport]) -> Self {
         self.usual = transports;
+        self
+    }
+
+    /// The same row, for a protocol with further ports of TCP: LDAP has one that is inside TLS.
+    #[must_use]
+    pub const fn also(mut self, ports: &'static [u16]) -> Self {
+        self.also = ports;
         self
     }
 }

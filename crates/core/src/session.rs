@@ -25,6 +25,12 @@ pub trait Session: Send + 'static {
         false
     }
 
+    /// Whether a client that begins with TLS finds it here, where the service speaks it as
+    /// [`crate::TlsUse::Either`]. If not, its first bytes are a message like any other.
+    fn begins_with_tls(&self) -> bool {
+        true
+    }
+
     /// Parses one message from the front of `input`.
     ///
     /// What the real server answers with an error is a message too: parse it into one. [`Halt::Malformed`]
@@ -183,6 +189,8 @@ pub trait AnySession: Send {
     fn greet(&mut self, cx: &mut Cx<'_>);
     /// See [`Session::turns_away`].
     fn turns_away(&self) -> bool;
+    /// See [`Session::begins_with_tls`].
+    fn begins_with_tls(&self) -> bool;
     /// Parses and handles one message, or leaves everything as it was.
     fn step(&mut self, input: &mut Input<'_>, cx: &mut Cx<'_>) -> Result<Flow, Halt>;
     /// See [`Session::secured`].
@@ -208,6 +216,10 @@ impl<S: Session> AnySession for S {
 
     fn turns_away(&self) -> bool {
         Session::turns_away(self)
+    }
+
+    fn begins_with_tls(&self) -> bool {
+        Session::begins_with_tls(self)
     }
 
     fn step(&mut self, input: &mut Input<'_>, cx: &mut Cx<'_>) -> Result<Flow, Halt> {

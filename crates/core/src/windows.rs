@@ -37,6 +37,8 @@ impl Release {
 const NETBIOS: usize = 15;
 /// The workgroup of a machine that is in no domain.
 const WORKGROUP: &str = "WORKGROUP";
+/// The top of a domain that is named after a workgroup.
+const PRIVATE: &str = "local";
 
 /// What a machine without a name is called.
 const NAMELESS: &str = "files01";
@@ -76,6 +78,19 @@ impl Windows {
         !self.domain.is_empty()
     }
 
+    /// The same machine as a domain controller. One that is in no domain is given one: `workgroup.local`, after its
+    /// workgroup.
+    #[must_use]
+    pub fn controller(&self) -> Self {
+        if self.joined() {
+            return self.clone();
+        }
+        let label = self.group.to_lowercase().replace(|c: char| !c.is_ascii_alphanumeric(), "-");
+        let domain = format!("{label}.{PRIVATE}");
+        let dns_name = format!("{}.{domain}", self::label(&self.dns_name));
+        Self { domain, dns_name, ..self.clone() }
+    }
+
     /// The authority that logins are made at, by its NetBIOS name: the domain, or the machine itself.
     pub fn authority(&self) -> &str {
         if self.joined() { &self.group } else { &self.computer }
@@ -105,5 +120,9 @@ mod tests {
         assert_eq!((joined.computer.as_str(), joined.authority()), ("FILESERVER-BERL", "CORP"));
         assert_eq!(joined.dns_name, "fileserver-berlin-3.corp.example.com");
         assert_eq!(Windows::new("", "").computer, "FILES01");
+        let controller = alone.controller();
+        assert_eq!((controller.domain.as_str(), controller.authority()), ("workgroup.local", "WORKGROUP"));
+        assert_eq!(controller.dns_name, "files01.workgroup.local");
+        assert_eq!(joined.controller(), joined);
     }
 }

@@ -7,8 +7,13 @@ use haldane_core::{Kind, Kinds};
 /// All of them. `https` shares those of `http`; each is there once.
 pub fn all() -> impl Iterator<Item = &'static Kind> {
     let services = haldane_services::ALL.iter().flat_map(|entry| entry.kinds.iter());
-    let parts =
-        [haldane_net::KINDS, haldane_store::KINDS, haldane_pipeline::KINDS, crate::daemon::kinds::KINDS];
+    let parts = [
+        haldane_net::KINDS,
+        haldane_store::KINDS,
+        haldane_pipeline::KINDS,
+        haldane_sinks::KINDS,
+        crate::daemon::kinds::KINDS,
+    ];
     services.chain(parts.into_iter().flatten()).copied()
 }
 

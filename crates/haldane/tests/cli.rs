@@ -215,7 +215,12 @@ fn check_of_the_sinks_shows_who_is_down_and_what_was_refused_for_good() {
         "[sink.one]\ntype = \"stdout\"\n[sink.two]\ntype = \"stdout\"\n[sink.new]\ntype = \"stdout\"\n";
     let file = folder.file("h.toml", config);
     let options = haldane_store::Options::new(folder.0.join("state"));
-    let store = haldane_store::Store::open(options, haldane::kinds::table(), Box::new(|_| {})).unwrap();
+    let store = haldane_store::Store::open(
+        options,
+        haldane::kinds::table(),
+        Box::new(|_: &mut haldane_core::Event| {}),
+    )
+    .unwrap();
     let health = |up: bool, why: &str| Health {
         up,
         why: why.into(),

@@ -236,6 +236,10 @@ fn a_service_listens_on_each_of_its_addresses_and_ports() {
     let config = good("h.toml", "[service.ftp]\naddress = \"10.0.0.1\"");
     assert_eq!(config.services[0].endpoints[0].address.ip(), IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1)));
     assert_eq!(config.services[0].endpoints[0].transport, Transport::Tcp);
+    // LDAP has a port that is inside TLS, which is no port of datagrams.
+    let several = good("h.toml", "listen = [\"127.0.0.1\"]\n[service.ldap]");
+    let found: Vec<String> = several.services[0].endpoints.iter().map(ToString::to_string).collect();
+    assert_eq!(found, ["127.0.0.1:389", "127.0.0.1:636", "127.0.0.1:389/udp"]);
     let everywhere = good("h.toml", "listen = \"\"\n[service.ftp]");
     let found: Vec<String> = everywhere.services[0].endpoints.iter().map(ToString::to_string).collect();
     assert_eq!(found, ["0.0.0.0:21", "[::]:21"]);
@@ -514,7 +518,9 @@ fn handlers_become_sinks_that_write_as_the_peer_does() {
     let root = import::translate(&json(FULL), &mut Vec::new());
     let text = print::toml(&root, "x", &[]);
     let audience = |operational: bool| {
-        format!("format = \"compatible\"\nmin_severity = \"low\"\noperational = {operational}\n")
+        format!(
+            "format = \"compatible\"\nmin_severity = \"low\"\noperational = {operational}\nmask = false\nnotify = \"event\"\n"
+        )
     };
     let everything = audience(true);
     let people = audience(false);
@@ -620,7 +626,7 @@ fn a_file_with_every_key_loads_without_a_remark() {
     let config = good("o.conf", FULL);
     assert_eq!(config.warnings, []);
     // Services that the peer has not.
-    let ours = ["mssqlbrowser", "winrm"];
+    let ours = ["ldap", "mssqlbrowser", "winrm"];
     let known = haldane_services::ALL.iter().filter(|entry| entry.on && !ours.contains(&entry.name));
     assert_eq!(config.services.len(), known.count());
     assert_eq!(

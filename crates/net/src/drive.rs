@@ -188,7 +188,8 @@ impl<'a, T: Io> Driver<'a, T> {
         while !self.inbox.is_empty() {
             let fresh = std::mem::take(&mut self.fresh);
             // A handshake record (RFC 8446, section 5.1).
-            if fresh && self.served.tls == TlsUse::Either && self.inbox.first() == Some(&22) {
+            let either = self.served.tls == TlsUse::Either && self.session.begins_with_tls();
+            if fresh && either && self.inbox.first() == Some(&22) {
                 if let Err(ended) = Box::pin(self.start_tls()).await {
                     return Some(ended);
                 }

@@ -9,6 +9,7 @@ pub mod drive;
 mod exchange;
 pub mod kinds;
 pub mod listen;
+pub mod neighbours;
 pub mod proxy;
 pub mod report;
 pub mod sensor;

@@ -23,7 +23,7 @@ pub(crate) fn v1(password: &[u8], answer: &Answer<'_>) -> bool {
             .and_then(|both| Md5::digest(both).first_chunk().copied()),
     };
     let Some(challenge): Option<[u8; CHALLENGE]> = challenge else { return false };
-    thrice(&hash(password), challenge).ct_eq(answer.response).into()
+    hashes(password).any(|hash| thrice(&hash, challenge).ct_eq(answer.response).into())
 }
 
 /// The LAN Manager's: as version 1, but under a hash of its own, which knows no small letters.
@@ -45,8 +45,16 @@ fn thrice(hash: &[u8], challenge: [u8; CHALLENGE]) -> Vec<u8> {
 /// Version 2: a keyed hash over our challenge and what the client puts beside it.
 pub(crate) fn v2(password: &[u8], answer: &Answer<'_>) -> bool {
     let Some((proof, rest)) = answer.response.split_at_checked(PROOF) else { return false };
-    let key = ntlm_key::v2(password, answer.username, answer.domain);
-    mac(&key, &[answer.challenge, rest]).ct_eq(proof).into()
+    hashes(password).any(|hash| {
+        let key = ntlm_key::v2_of(&hash, answer.username, answer.domain);
+        mac(&key, &[answer.challenge, rest]).ct_eq(proof).into()
+    })
+}
+
+/// What Windows stores of a password; and what curl makes of it, which takes each byte for a character.
+fn hashes(password: &[u8]) -> impl Iterator<Item = [u8; 16]> {
+    let other = (!password.is_ascii()).then(|| ntlm_key::hash_of_bytes(password));
+    [hash(password)].into_iter().chain(other)
 }
 
 /// A block under a key of seven bytes, of which each seven bits are followed by one that does not matter.
@@ -61,6 +69,9 @@ fn encrypted(key: &[u8], block: [u8; CHALLENGE]) -> [u8; CHALLENGE] {
 
 #[cfg(test)]
 mod tests {
+    use haldane_wire::ntlm::wide;
+    use md4::Md4;
+
     use super::*;
 
     fn bytes(hex: &str) -> Vec<u8> {
@@ -85,6 +96,19 @@ mod tests {
             answer.response = &response[..length];
             assert!(!check(b"Password", &answer), "{length}");
         }
+    }
+
+    #[test]
+    fn a_password_that_a_client_took_for_bytes_is_recognised() {
+        // What curl answers for hünter2 to a challenge of zeros, without anything beside it.
+        let bytes: Vec<u8> = "hünter2".bytes().flat_map(|byte| [byte, 0]).collect();
+        let key = mac(&Md4::digest(bytes).into(), &[&wide("EVE"), &wide("CORP")]);
+        let challenge = [0; CHALLENGE];
+        let response = mac(&key, &[&challenge, &[1; 28]]);
+        let response = [&response[..], &[1; 28]].concat();
+        let answer = Answer { username: b"eve", domain: b"CORP", challenge: &challenge, response: &response };
+        assert!(v2("hünter2".as_bytes(), &answer));
+        assert!(!v2(b"hunter2", &answer));
     }
 
     #[test]

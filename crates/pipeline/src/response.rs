@@ -7,7 +7,7 @@ use sha1::Sha1;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
-use crate::{ntlm, scram, snmpv3};
+use crate::{digest_md5, ntlm, scram, snmpv3};
 
 /// What a scheme has to go by.
 pub(crate) struct Answer<'a> {
@@ -28,6 +28,7 @@ const SCHEMES: &[(&str, Scheme)] = &[
     ("mysql_native_password", mysql_native_password),
     ("caching_sha2_password", caching_sha2_password),
     ("digest", digest),
+    ("digest-md5", digest_md5::matches),
     ("vnc", vnc),
     ("snmpv3", snmpv3::matches),
     ("netlm", ntlm::lm),

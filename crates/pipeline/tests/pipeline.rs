@@ -3,15 +3,16 @@
 #![allow(clippy::arithmetic_side_effects, clippy::as_conversions, reason = "numbers in tests are small")]
 
 use std::{
-    net::{IpAddr, Ipv4Addr, SocketAddr},
+    net::{Ipv4Addr, SocketAddr},
     time::{Duration, SystemTime},
 };
 
 use haldane_core::{
-    Class, Event, Fields, Honeycred, Kind, Login, Peer, Problem, Secret, Section, Severity, Table, Transport,
+    Class, Event, Fields, Honeycred, Kind, Login, Peer, Problem, Process, Secret, Section, Severity, Table,
+    Transport,
     section::{Item, Node, Place, Raw},
 };
-use haldane_pipeline::{Checker, Honeycreds, Ignore, Incidents, Pipeline, Settings, ignore};
+use haldane_pipeline::{Checker, Honeycreds, Ignore, Pipeline, Rules, Settings, Watch, ignore};
 use uuid::Uuid;
 
 static LOGIN: Kind = Kind::new(2000, "ftp.login", Class::Login, Severity::High, "FTP login");
@@ -42,7 +43,13 @@ fn login(username: &str, password: &str) -> Event {
 }
 
 fn pipeline(ignore: Ignore, checker: Checker) -> Pipeline {
-    Pipeline::new(Settings { ignore, checker, quiet: Incidents::QUIET, first_incident: 1 })
+    Pipeline::new(Settings {
+        ignore,
+        rules: Rules::default(),
+        checker,
+        watch: Watch::default(),
+        first_incident: 1,
+    })
 }
 
 fn ignoring(sources: &[&str], kinds: &[u32]) -> Pipeline {
@@ -77,7 +84,7 @@ fn checker(baits: &[(Option<&str>, Option<&str>)]) -> Checker {
 }
 
 fn taken(checker: &Checker, mut event: Event) -> Event {
-    pipeline(Ignore::default(), checker.clone()).take(&mut event);
+    pipeline(Ignore::default(), checker.clone()).take(&mut event, &mut Vec::new());
     event
 }
 
@@ -99,7 +106,7 @@ fn sources_are_ignored_by_address_and_network_in_both_families() {
         let mut event = event(source, 0);
         // As a proxy may have named it: not unmapped.
         event.peer.as_mut().unwrap().remote.set_ip(source.parse().unwrap());
-        pipeline.take(&mut event);
+        pipeline.take(&mut event, &mut Vec::new());
         assert_eq!(event.ignored, ignored, "{source}");
         assert_eq!(event.incident.is_none(), ignored, "{source}");
     }
@@ -108,11 +115,11 @@ fn sources_are_ignored_by_address_and_network_in_both_families() {
 #[test]
 fn kinds_are_ignored_by_number_and_datagrams_by_source() {
     let mut event_of_kind = event("192.0.2.1", 0);
-    ignoring(&[], &[2000]).take(&mut event_of_kind);
+    ignoring(&[], &[2000]).take(&mut event_of_kind, &mut Vec::new());
     assert!(event_of_kind.ignored);
     let mut datagram = event("192.0.2.1", 0);
     datagram.peer.as_mut().unwrap().transport = Transport::Udp;
-    ignoring(&["192.0.2.1"], &[]).take(&mut datagram);
+    ignoring(&["192.0.2.1"], &[]).take(&mut datagram, &mut Vec::new());
     assert!(datagram.ignored);
 }
 
@@ -129,52 +136,24 @@ fn what_is_no_network_is_the_operators_mistake() {
 }
 
 #[test]
-fn an_incident_is_what_one_source_does_without_a_longer_pause() {
-    let mut incidents = Incidents::new(Duration::from_secs(600), 41);
-    let mut note = |source, seconds| incidents.note(&event(source, seconds)).unwrap();
-    assert_eq!(note("192.0.2.1", 0), 41);
-    assert_eq!(note("192.0.2.2", 1), 42);
-    assert_eq!(note("192.0.2.1", 600), 41);
-    // The window slides: 1200 is 600 after the last.
-    assert_eq!(note("192.0.2.1", 1_200), 41);
-    assert_eq!(note("192.0.2.1", 1_801), 43);
-    // A clock that goes back does not end it.
-    assert_eq!(note("192.0.2.1", 5), 43);
-}
-
-#[test]
-fn a_flood_of_sources_is_bounded_and_forgets_the_quieter_half() {
-    let mut incidents = Incidents::new(Duration::from_secs(600), 1);
-    let source = |n: u32| IpAddr::V4(Ipv4Addr::from_bits(0x0a00_0000 + n)).to_string();
-    let most = u32::try_from(Incidents::MOST).unwrap();
-    for n in 0..=most {
-        _ = incidents.note(&event(&source(n), 10 + u64::from(n)));
-        assert!(incidents.open() <= Incidents::MOST);
-    }
-    assert!(incidents.open() >= Incidents::MOST / 2 - 1);
-    let at = 10 + u64::from(most);
-    assert_eq!(incidents.note(&event(&source(most - 1), at)), Some(u64::from(most)), "the louder half stays");
-    assert_eq!(
-        incidents.note(&event(&source(0), at)),
-        Some(u64::from(most) + 2),
-        "the quieter one was forgotten"
-    );
-}
-
-#[test]
 fn another_configuration_leaves_incidents_open() {
     let mut pipeline = pipeline(Ignore::default(), Checker::default());
     let (mut before, mut after) = (event("192.0.2.1", 0), login("admin", "hunter2"));
-    pipeline.take(&mut before);
-    pipeline.reconfigure(Ignore::default(), checker(&[(Some("admin"), Some("hunter2"))]));
-    pipeline.take(&mut after);
+    pipeline.take(&mut before, &mut Vec::new());
+    pipeline.reconfigure(
+        Ignore::default(),
+        Rules::default(),
+        checker(&[(Some("admin"), Some("hunter2"))]),
+        Watch::default(),
+    );
+    pipeline.take(&mut after, &mut Vec::new());
     assert_eq!((after.incident, after.honeycred), (before.incident, Honeycred::Yes));
 }
 
 #[test]
 fn events_about_ourselves_belong_to_no_incident() {
     let mut event = Event { kind: &STARTED, peer: None, ..event("192.0.2.1", 0) };
-    pipeline(Ignore::default(), Checker::default()).take(&mut event);
+    pipeline(Ignore::default(), Checker::default()).take(&mut event, &mut Vec::new());
     assert_eq!(event.incident, None);
 }
 
@@ -244,15 +223,16 @@ fn what_is_ignored_is_not_verified() {
     let hash = include_str!("honeycred-hashes.tsv").split('\t').next().unwrap();
     let mut event = login("admin", "x");
     let ignore = Ignore { sources: vec![ignore::source("192.0.2.1").unwrap()], ..Ignore::default() };
-    pipeline(ignore, checker(&[(None, Some(hash))])).take(&mut event);
+    pipeline(ignore, checker(&[(None, Some(hash))])).take(&mut event, &mut Vec::new());
     assert_eq!(event.honeycred, Honeycred::None);
 }
 
 #[test]
-fn a_verdict_already_made_stays() {
+fn a_verdict_already_made_stays_and_is_told_even_if_its_incident_is_over() {
     let mut event = Event { honeycred: Honeycred::Yes, incident: Some(9), ..login("root", "wrong") };
-    pipeline(Ignore::default(), checker(&[(Some("admin"), Some("hunter2"))])).take(&mut event);
-    assert_eq!((event.honeycred, event.incident), (Honeycred::Yes, Some(9)));
+    pipeline(Ignore::default(), checker(&[(Some("admin"), Some("hunter2"))]))
+        .take(&mut event, &mut Vec::new());
+    assert_eq!((event.honeycred, event.incident), (Honeycred::Yes, Some(1)));
 }
 
 #[test]

@@ -6,6 +6,7 @@ pub mod git;
 pub mod http;
 pub mod httpproxy;
 pub mod https;
+pub mod ldap;
 pub mod llmnr;
 pub mod mongodb;
 pub mod mssql;
@@ -52,6 +53,7 @@ pub static ALL: &[Entry] = &[
     Entry::stream::<vnc::Vnc>(),
     Entry::stream::<rdp::Rdp>(),
     Entry::stream::<winrm::Winrm>(),
+    Entry::both::<ldap::Ldap>().usually(&[Transport::Tcp, Transport::Udp]).also(&[636]),
     Entry::sensor::<llmnr::Llmnr>(),
     Entry::either::<smb::Native, smb::audit::Audit>(),
 ];

@@ -60,6 +60,21 @@ impl Random for Counting {
     }
 }
 
+/// "Random" bytes that are another sequence for each seed.
+#[derive(Debug)]
+pub struct Seeded(pub u64);
+
+impl Random for Seeded {
+    fn fill(&mut self, buffer: &mut [u8]) {
+        for byte in buffer {
+            // Knuth's MMIX generator; its upper bits are the better ones.
+            self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            let [upper, ..] = self.0.to_be_bytes();
+            *byte = upper;
+        }
+    }
+}
+
 /// Takes what lies in the folder, else makes it and keeps it in memory.
 #[derive(Debug, Default)]
 pub struct InMemory(Mutex<BTreeMap<PathBuf, Vec<u8>>>);

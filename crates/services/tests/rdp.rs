@@ -11,10 +11,11 @@ use std::time::SystemTime;
 
 use haldane_core::{
     Cx, Effects, Entry, Flow, Halt, Input, Secret, Severity, Sighting, Value, session::AnySession,
+    windows::Release,
 };
 use haldane_services::{
     ALL,
-    replay::{Counting, build, peer, show},
+    replay::{Counting, build, build_on, host, peer, show},
 };
 use haldane_wire::ber;
 use md5::{Digest, Md5};
@@ -40,8 +41,15 @@ struct Line {
 impl Line {
     /// After a first packet that offers those protocols.
     fn new(security: &str, offers: Option<u32>) -> Self {
+        Self::of("2019", security, offers)
+    }
+
+    /// The same at another Windows.
+    fn of(windows: &str, security: &str, offers: Option<u32>) -> Self {
         let settings = format!("security = [{security}]");
-        let protocol = build(entry(), &[&settings]).unwrap().stream.unwrap();
+        let mut host = host();
+        host.windows.release = Release::ALL.into_iter().find(|release| release.name == windows).unwrap();
+        let protocol = build_on(entry(), &[&settings], &host).unwrap().stream.unwrap();
         let session = protocol.open(&peer());
         let mut line =
             Self { session, random: Counting::default(), seen: Vec::new(), inbox: Vec::new(), ended: false };
@@ -77,6 +85,7 @@ impl Line {
                 Ok(flow) => {
                     assert!(consumed > 0);
                     self.inbox.drain(..consumed);
+                    said.extend(self.act(|session, _, cx| session.more(cx)).1);
                     self.ended = !matches!(flow, Flow::Continue | Flow::StartTls);
                     if flow == Flow::StartTls {
                         said.extend(self.act(|session, _, cx| session.secured(cx)).1);
@@ -291,18 +300,101 @@ fn info(user: &str, password: &str) -> Vec<u8> {
     packet
 }
 
-/// The server has no licences, and hangs up.
-const END: &[u8] = b"\x03\0\0\x22\x02\xf0\x80\x68\0\x01\x03\xeb\x70\x14\x80\0\0\0\xff\x03\x10\0\x06\0\0\0\x01\0\0\0\x04\0\0\0\
-    \x03\0\0\x09\x02\xf0\x80\x21\x80";
+/// The client has its licence, and hears what a desktop may be.
+const LICENCE: &[u8] =
+    b"\x03\0\0\x22\x02\xf0\x80\x68\0\x01\x03\xeb\x70\x14\x80\0\0\0\xff\x03\x10\0\x07\0\0\0\x02\0\0\0\x04\0\0\0";
+
+/// One packet of the making of a desktop, as a client sends it.
+fn ready(kind: u8, content: &[u8]) -> Vec<u8> {
+    let length = u16::try_from(content.len() + 18).unwrap().to_le_bytes();
+    let left = u16::try_from(content.len() + 4).unwrap().to_le_bytes();
+    [&length[..], b"\x17\0\xee\x03\xea\x03\x01\0\0\x01", &left, &[kind, 0, 0, 0], content].concat()
+}
+
+/// Confirm Active PDU with these sets of capabilities.
+fn confirm(sets: &[(u16, usize, u8)]) -> Vec<u8> {
+    let mut combined = [u16::try_from(sets.len()).unwrap(), 0].map(u16::to_le_bytes).concat();
+    for (kind, at, byte) in sets {
+        let mut set = vec![0; 84];
+        set[*at] = *byte;
+        combined.extend([*kind, 88].map(u16::to_le_bytes).concat());
+        combined.extend(set);
+    }
+    let sizes = [6, u16::try_from(combined.len()).unwrap()].map(u16::to_le_bytes).concat();
+    let all = [b"\xea\x03\x01\0\xea\x03", &sizes[..], b"MSTSC\0", &combined].concat();
+    let head = [u16::try_from(all.len() + 6).unwrap(), 0x13, 1007].map(u16::to_le_bytes).concat();
+    [head, all].concat()
+}
+
+/// Whether a text holds another.
+fn holds(text: &[u8], part: &[u8]) -> bool {
+    text.windows(part.len()).any(|window| window == part)
+}
+
+/// Makes a desktop ready after a login; what is answered to its last packet.
+fn desktop(line: &mut Line, sets: &[(u16, usize, u8)]) -> Vec<u8> {
+    assert_eq!(line.say(&send(&confirm(sets))), b"");
+    for (said, answer) in [
+        (ready(31, &[1, 0, 0xee, 3]), &b"\x1f\0\0\0\x01\0\xec\x03"[..]),
+        (ready(20, &[4, 0, 0, 0, 0, 0, 0, 0]), b"\x14\0\0\0\x04\0\0\0\0\0\0\0"),
+        (ready(20, &[1, 0, 0, 0, 0, 0, 0, 0]), b"\x14\0\0\0\x02\0\xec\x03\xea\x03\0\0"),
+        (ready(28, &[0; 16]), b""),
+    ] {
+        assert!(line.say(&send(&said)).ends_with(answer));
+    }
+    assert!(!line.ended);
+    let end = line.say(&send(&ready(39, &[0, 0, 0, 0, 3, 0, 0x32, 0])));
+    assert!(line.ended);
+    end
+}
+
+/// MemBlt of 60 by 56 pixels at 740, 448, and of 64 by 64 at 256, 256.
+const PAINTED: [&[u8]; 2] = [
+    b"\x09\x0d\xff\x01\x02\0\xe4\x02\xc0\x01\x3c\0\x38\0\xcc\0\0\0\0\0\0",
+    b"\x09\x0d\xff\x01\x02\0\0\x01\0\x01\x40\0\x40\0\xcc\0\0\0\0\0\0",
+];
+
+#[test]
+fn a_failed_logon_is_painted_for_those_who_can_see_it() {
+    let painter = [(3, 35, 1), (0x13, 3, 3)];
+    for (windows, sets, times) in [
+        ("2008r2", &painter[..], [1, 0]),
+        ("2019", &painter, [0, 6]),
+        ("2019", &[(3, 35, 1)], [0, 0]),
+        ("2019", &[(3, 35, 0), (0x13, 3, 3)], [0, 0]),
+        ("2019", &[(3, 35, 1), (0x13, 3, 2)], [0, 0]),
+    ] {
+        let mut line = Line::of(windows, "\"tls\"", Some(1));
+        line.say(&connect_initial(&[], 0));
+        line.say(&send(&[&[0x40, 0, 0, 0][..], &info("jdoe", "x")].concat()));
+        let end = desktop(&mut line, sets);
+        let painted = PAINTED.map(|order| end.windows(order.len()).filter(|window| *window == order).count());
+        assert_eq!(painted, times, "{windows} {sets:?}");
+        // The run of one colour that is painted, and its length with what stands before it.
+        let cached = holds(&end, b"\x03\x02\0\xa2\x04\x05\x40\x40\x05\0\xf3\0\x10\x69\x09");
+        assert_eq!(cached, times[1] > 0, "{end:02x?}");
+        assert_eq!(line.seen.len(), 2);
+    }
+}
+
+#[test]
+fn a_client_that_breaks_off_before_its_desktop_has_logged_in_all_the_same() {
+    let mut line = Line::new("\"tls\"", Some(1));
+    line.say(&connect_initial(&[], 0));
+    line.say(&send(&[&[0x40, 0, 0, 0][..], &info("jdoe", "x")].concat()));
+    line.say(&send(b"\x05\0"));
+    assert!(line.ended);
+    let kinds: Vec<&str> = line.seen.iter().map(|seen| seen.kind.name).collect();
+    assert_eq!(kinds, ["rdp.client", "rdp.login", "rdp.handshake"]);
+}
 
 #[test]
 fn inside_tls_alone_the_password_comes_in_clear_with_all_that_the_client_is() {
     let mut line = Line::new("\"tls\"", Some(1));
     let response = line.say(&connect_initial(&["rdpdr", "cliprdr"], 0));
     // RDP 10.6, what was asked for, and no encryption inside TLS.
-    let holds = |part: &[u8]| response.windows(part.len()).any(|window| window == part);
-    assert!(holds(b"\x01\x0c\x10\0\x0b\0\x08\0\x01\0\0\0\x07\0\0\0"), "{response:02x?}");
-    assert!(holds(b"\x03\x0c\x0c\0\xeb\x03\x02\0\xec\x03\xed\x03\x02\x0c\x0c\0\0\0\0\0\0\0\0\0"));
+    assert!(holds(&response, b"\x01\x0c\x10\0\x0b\0\x08\0\x01\0\0\0\x07\0\0\0"), "{response:02x?}");
+    assert!(holds(&response, b"\x03\x0c\x0c\0\xeb\x03\x02\0\xec\x03\xed\x03\x02\x0c\x0c\0\0\0\0\0\0\0\0\0"));
     assert_eq!(line.say(&data(b"\x04\x01\0\x01\0")), b"");
     assert_eq!(line.say(&data(b"\x28")), data(b"\x2e\0\0\x05"));
     for channel in [b"\x03\xee", b"\x03\xeb", b"\x03\xec", b"\x03\xed"] {
@@ -312,8 +404,16 @@ fn inside_tls_alone_the_password_comes_in_clear_with_all_that_the_client_is() {
     }
     assert_eq!(line.say(&data(b"\x38\0\x05\x04\0")), data(b"\x3c\x60\0\x05\x04\0"));
     let info = [&[0x40, 0, 0, 0][..], &info("jdoe", "pä\u{1f600}ss\0word")].concat();
-    assert_eq!(line.say(&send(&info)), END);
-    assert!(line.ended);
+    let answer = line.say(&send(&info));
+    assert!(answer.starts_with(LICENCE));
+    // Demand Active, on the line as it is inside TLS: without a header before it.
+    assert!(
+        answer[LICENCE.len()..][15..]
+            .starts_with(b"\x6b\x01\x11\0\xea\x03\xea\x03\x01\0\x04\0\x55\x01RDP\0\x0d\0\0\0"),
+        "{answer:02x?}"
+    );
+    assert!(holds(&answer, b"\x02\0\x1c\0\x10\0\x01\0\x01\0\x01\0\0\x05\0\x04"), "its size: {answer:02x?}");
+    assert!(!line.ended);
     assert_eq!(
         line.shown(),
         [
@@ -426,7 +526,9 @@ fn rdps_own_security_is_opened_whatever_the_length_of_its_key() {
         assert_eq!(response[security + 4], chosen);
         let (exchange, info) = sealed(&response, chosen.into(), &info("root", "t0or"));
         assert_eq!(line.say(&exchange), b"");
-        assert_eq!(line.say(&info), END);
+        let answer = line.say(&info);
+        assert!(answer.starts_with(LICENCE) && answer[LICENCE.len() + 15..].starts_with(&[8, 0, 0, 0]));
+        assert!(!line.ended);
         let login = line.shown().pop().unwrap();
         assert!(
             login.starts_with("rdp.login username=\"root\" domain=\"CORP\" password=\"t0or\""),
@@ -463,6 +565,9 @@ fn wire() -> impl Strategy<Value = Vec<u8>> {
         data(b"\x28"),
         data(b"\x38\0\x05\x03\xeb"),
         send(&info),
+        [send(&info), send(&confirm(&[(3, 35, 1), (0x13, 3, 3)]))].concat(),
+        send(&ready(20, &[1, 0, 0, 0, 0, 0, 0, 0])),
+        send(&ready(39, &[0; 8])),
         send(&[&[1, 0, 0, 0, 8, 1, 0, 0][..], &[9; 264]].concat()),
         send(&[&[0x48, 0, 0, 0][..], &[9; 100]].concat()),
         ts_request(6, &negotiate()),

@@ -9,26 +9,14 @@
 
 use std::{collections::BTreeSet, time::SystemTime};
 
-use haldane_core::{Cx, Effects, Entry, Input, session::Random};
+use haldane_core::{Cx, Effects, Entry, Input};
 use haldane_services::{
     ALL,
-    replay::{build, peer},
+    replay::{Seeded, build, peer},
 };
 
 fn entry() -> &'static Entry {
     ALL.iter().find(|entry| entry.name == "mssql").unwrap()
-}
-
-/// Unpredictable enough: another sequence for each seed.
-struct Seeded(u64);
-
-impl Random for Seeded {
-    fn fill(&mut self, buffer: &mut [u8]) {
-        for byte in buffer {
-            self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-            *byte = self.0.to_be_bytes()[0];
-        }
-    }
 }
 
 /// What is said to each of those packets.

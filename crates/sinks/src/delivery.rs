@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use haldane_core::{
-    Section, Severity, Wants,
+    Notify, Section, Severity, Wants,
     section::{Raw, parse_duration},
 };
 
-use crate::Sink;
+use crate::{Hearing, Sink};
 
 /// How a sink is served, whatever it is.
 #[derive(Debug, Clone, PartialEq)]
@@ -20,6 +20,8 @@ pub struct Delivery {
     pub timeout: Duration,
     /// Most records in one delivery.
     pub batch: usize,
+    /// Which of the events that it wants it is told, when, and how much of them.
+    pub hearing: Hearing,
 }
 
 impl Delivery {
@@ -38,9 +40,19 @@ impl Delivery {
             S::WANTS.operational,
             "Whether events about the canary itself (started, service failed, sink down) are sent, too.",
         );
+        let words = Notify::ALL.map(Notify::name);
+        let word = section.choice(
+            "notify",
+            S::WANTS.notify.name(),
+            &words,
+            "What a message is about: \"event\", each event by itself, or \"incident\", a few messages for all \
+             that a source does without a longer pause.",
+        );
+        let notify = Notify::ALL.into_iter().find(|notify| notify.name() == word).unwrap_or(S::WANTS.notify);
         let timeout = section.duration("timeout", S::TIMEOUT, "The longest that one delivery may take.");
-        let wants = Wants { severity: severity.unwrap_or(S::WANTS.severity), operational };
-        Self { name: name.to_owned(), wants, timeout, batch: S::BATCH }
+        let wants = Wants { severity: severity.unwrap_or(S::WANTS.severity), operational, notify };
+        let hearing = Hearing::configure(section, S::MASK);
+        Self { name: name.to_owned(), wants, timeout, batch: S::BATCH, hearing }
     }
 
     /// How long a sink should wait by its own clock: a little less than `timeout`, so that its own words for

@@ -6,6 +6,7 @@ pub mod delivery;
 mod desk;
 pub mod encode;
 pub mod file;
+pub mod hearing;
 pub mod runner;
 pub mod sink;
 pub mod smtp;
@@ -15,6 +16,7 @@ mod trust;
 pub mod webhook;
 
 pub use delivery::Delivery;
+pub use hearing::{Hearing, KINDS};
 pub use sink::{AnySink, Entry, Failure, Sender, Signals, Sink};
 
 /// Every sink.

@@ -12,7 +12,12 @@ use std::{
 use haldane_core::{Health, Journal, Page, Record, Untrusted};
 use tokio::time::{Instant, sleep_until, timeout};
 
-use crate::{Failure, Sink, delivery::Delivery, sink::Signals};
+use crate::{
+    Failure, Sink,
+    delivery::Delivery,
+    hearing::{Clock, Ear, Verdict, masked},
+    sink::Signals,
+};
 
 /// Delivers from the sink's cursor on until stopped.
 pub async fn run<S: Sink>(sink: S, delivery: Delivery, journal: Arc<dyn Journal>, signals: Signals) {
@@ -23,8 +28,10 @@ pub async fn run<S: Sink>(sink: S, delivery: Delivery, journal: Arc<dyn Journal>
         delivery,
         journal,
         signals,
+        ahead: cursor,
         cursor,
         saved: cursor,
+        ear: Ear::default(),
         health,
         reported: None,
         back_off: FIRST_WAIT,
@@ -40,9 +47,13 @@ struct Runner<S> {
     delivery: Delivery,
     journal: Arc<dyn Journal>,
     signals: Signals,
+    /// Everything up to there was looked at.
+    ahead: u64,
+    /// Everything up to there is told: the same, unless something is owed (see [`crate::hearing`]).
     cursor: u64,
     /// The cursor that the journal knows.
     saved: u64,
+    ear: Ear,
     health: Health,
     /// The health that the journal knows; none before the first delivery.
     reported: Option<Health>,
@@ -69,8 +80,8 @@ enum Next {
     Again,
     /// Look again after that time; the sink failed, or the journal holds a record back.
     After(Duration),
-    /// Nothing to do until the journal grows.
-    Sleep,
+    /// Nothing to do until the journal grows, or so much time has passed.
+    Sleep(Option<Duration>),
     /// Time is up.
     End,
 }
@@ -83,8 +94,8 @@ impl<S: Sink> Runner<S> {
             match self.step(last).await {
                 // A sink that never waits must not keep the others from running.
                 Next::Again => tokio::task::yield_now().await,
-                Next::After(wait) => self.wait(Some(wait)).await,
-                Next::Sleep => self.wait(None).await,
+                Next::After(wait) => self.wait(Some(wait), false).await,
+                Next::Sleep(wait) => self.wait(wait, true).await,
                 Next::End => return self.part().await,
             }
         }
@@ -98,30 +109,84 @@ impl<S: Sink> Runner<S> {
             self.signals.reopen.mark_unchanged();
             self.sink.reopen();
         }
-        let page = match self.journal.after(self.cursor, self.delivery.batch, &self.delivery.wants) {
+        if let Some(next) = self.tell_of_numbers().await {
+            return next;
+        }
+        // What is counted or waits is decided one by one.
+        let most = if self.delivery.hearing.is_plain() { self.delivery.batch } else { 1 };
+        let page = match self.journal.after(self.ahead, most, &self.delivery.wants) {
             Ok(page) => page,
             Err(why) => return self.failed(format!("cannot read the event store: {why}"), None),
         };
         if page.records.is_empty() {
-            return match page.next > self.cursor {
+            return match page.next > self.ahead {
                 true => {
-                    self.cursor = page.next;
+                    self.looked(page.next);
                     Next::Again
                 }
-                false if last > self.cursor => Next::After(HELD_BACK),
+                false if last > self.ahead => Next::After(HELD_BACK),
                 false => self.caught_up().await,
             };
         }
+        let mut ear = self.ear.clone();
+        let records = self.heard(&mut ear, &page);
+        if records.is_empty() {
+            self.ear = ear;
+            self.moved(page.next);
+            return Next::Again;
+        }
         self.busy = true;
-        match self.deliver(&page.records).await {
+        match self.deliver(&records).await {
             Outcome::Delivered => {
-                self.delivered(page.records.len(), page.next);
+                self.ear = ear;
+                self.delivered(records.len(), page.next);
                 Next::Again
             }
             Outcome::Failed(Failure::Later { why, after }) => self.failed(why, after),
-            Outcome::Failed(Failure::Refused(why)) => self.refused(&page, why).await,
+            Outcome::Failed(Failure::Refused(why)) => self.refused(&records, page.next, ear, why).await,
             Outcome::CutOff => Next::End,
         }
+    }
+
+    /// Those of the page that are told now, as this sink is to see them.
+    fn heard(&self, ear: &mut Ear, page: &Page) -> Vec<Record> {
+        let hearing = &self.delivery.hearing;
+        let (clock, mut before) = (clock(), self.ahead);
+        let mut told = Vec::new();
+        for record in &page.records {
+            if ear.judge(hearing, before, record, clock) == Verdict::Tell {
+                told.push(if hearing.masks() { masked(record) } else { record.clone() });
+            }
+            before = record.seq;
+        }
+        told
+    }
+
+    /// What was counted and is due, and the end of quiet hours. `None`: there is nothing of that.
+    async fn tell_of_numbers(&mut self) -> Option<Next> {
+        let clock = clock();
+        if let Some(from) = self.ear.rewind(&self.delivery.hearing, clock) {
+            self.ahead = from;
+            return Some(Next::Again);
+        }
+        let mut ear = self.ear.clone();
+        let summary = ear.summary(&self.delivery.hearing, clock)?;
+        self.busy = true;
+        Some(match self.deliver(std::slice::from_ref(&summary)).await {
+            Outcome::Delivered => {
+                self.ear = ear;
+                self.delivered(1, self.ahead);
+                Next::Again
+            }
+            Outcome::Failed(Failure::Later { why, after }) => self.failed(why, after),
+            Outcome::Failed(Failure::Refused(why)) => {
+                self.bury(&summary, &why);
+                self.ear = ear;
+                self.moved(self.ahead);
+                Next::Again
+            }
+            Outcome::CutOff => Next::End,
+        })
     }
 
     /// One call of the sink, within its time limit, and cut off soon after the program is to end.
@@ -143,14 +208,16 @@ impl<S: Sink> Runner<S> {
         }
     }
 
-    /// A refused batch is tried record by record, so that only the guilty one is buried.
-    async fn refused(&mut self, page: &Page, why: String) -> Next {
-        if let [record] = page.records.as_slice() {
+    /// A refused batch is tried record by record, so that only the guilty one is buried. `ear`: once all of it is
+    /// settled.
+    async fn refused(&mut self, records: &[Record], next: u64, ear: Ear, why: String) -> Next {
+        if let [record] = records {
             self.bury(record, &why);
-            self.moved(page.next);
+            self.ear = ear;
+            self.moved(next);
             return Next::Again;
         }
-        for record in &page.records {
+        for record in records {
             match self.deliver(std::slice::from_ref(record)).await {
                 Outcome::Delivered => self.delivered(1, record.seq),
                 Outcome::Failed(Failure::Refused(why)) => {
@@ -161,7 +228,8 @@ impl<S: Sink> Runner<S> {
                 Outcome::CutOff => return Next::End,
             }
         }
-        self.moved(page.next);
+        self.ear = ear;
+        self.moved(next);
         Next::Again
     }
 
@@ -187,9 +255,15 @@ impl<S: Sink> Runner<S> {
         self.turned(false, why);
     }
 
-    fn moved(&mut self, cursor: u64) {
-        self.cursor = self.cursor.max(cursor);
+    /// Everything up to there is done with, or owed.
+    fn moved(&mut self, ahead: u64) {
+        self.looked(ahead);
         self.save();
+    }
+
+    fn looked(&mut self, ahead: u64) {
+        self.ahead = self.ahead.max(ahead);
+        self.cursor = self.cursor.max(self.ear.settled(self.ahead));
     }
 
     fn save(&mut self) {
@@ -246,11 +320,11 @@ impl<S: Sink> Runner<S> {
             let limit = if self.deadline.is_some() { PARTING } else { self.delivery.timeout };
             let _ = timeout(limit, self.sink.idle()).await;
         }
-        Next::Sleep
+        Next::Sleep(self.ear.due(&self.delivery.hearing, clock()))
     }
 
-    /// Waits that long, or until there is more; and in between sees to what comes up.
-    async fn wait(&mut self, wait: Option<Duration>) {
+    /// Waits that long, if it is said; with `grown`, also until there is more. In between, sees to what comes up.
+    async fn wait(&mut self, wait: Option<Duration>, grown: bool) {
         let end = wait.map(soon);
         loop {
             let note = self.something_to_note().then(|| self.noted.checked_add(NOTE_EVERY)).flatten();
@@ -266,7 +340,7 @@ impl<S: Sink> Runner<S> {
                 }
                 () = sleep_until(note.unwrap_or_else(Instant::now)), if note.is_some() => self.note(),
                 () = sleep_until(end.unwrap_or_else(Instant::now)), if end.is_some() => return,
-                Ok(()) = self.signals.grown.changed(), if end.is_none() => return,
+                Ok(()) = self.signals.grown.changed(), if grown => return,
             }
         }
     }
@@ -275,10 +349,10 @@ impl<S: Sink> Runner<S> {
     async fn drain(&mut self) {
         self.deadline = Some(soon(DRAIN));
         while self.health.up && self.deadline.is_some_and(|end| Instant::now() < end) {
-            let last = self.cursor;
+            let last = self.ahead;
             match self.step(last).await {
                 Next::Again => {}
-                Next::After(_) | Next::Sleep | Next::End => break,
+                Next::After(_) | Next::Sleep(_) | Next::End => break,
             }
         }
     }
@@ -296,6 +370,10 @@ impl<S: Sink> Runner<S> {
 #[expect(clippy::disallowed_methods, reason = "when a sink failed is no part of a replayed session")]
 fn now() -> SystemTime {
     SystemTime::now()
+}
+
+fn clock() -> Clock {
+    Clock { at: Instant::now(), wall: now() }
 }
 
 fn soon(wait: Duration) -> Instant {

@@ -26,6 +26,8 @@ pub trait Sink: Sized + Send + 'static {
     const TIMEOUT: Duration = Duration::from_secs(20);
     /// Which events it wants, unless its section says otherwise.
     const WANTS: Wants;
+    /// Whether secrets that were tried are masked, unless its section says otherwise.
+    const MASK: bool = true;
 
     /// Reads its section; mistakes are noted there. Opens nothing.
     fn configure(section: &mut Section<'_>, sender: &Sender) -> Self;

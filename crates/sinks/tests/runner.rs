@@ -17,12 +17,12 @@ use std::{
 };
 
 use common::{Memory, record, records, user};
-use haldane_core::{Record, Section, Severity, Wants};
-use haldane_sinks::{Delivery, Failure, Sender, Sink, runner::run};
+use haldane_core::{Notify, Record, Section, Severity, Wants};
+use haldane_sinks::{Delivery, Failure, Hearing, Sender, Sink, runner::run};
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-const ALL: Wants = Wants { severity: Severity::Info, operational: true };
+const ALL: Wants = Wants { severity: Severity::Info, operational: true, notify: Notify::Event };
 
 /// A receiver that does as it is told.
 #[derive(Default)]
@@ -104,7 +104,13 @@ struct Run {
 
 fn start(memory: &Arc<Memory>, name: &str, batch: usize, fake: Fake) -> Run {
     let stop = CancellationToken::new();
-    let delivery = Delivery { name: name.into(), wants: ALL, timeout: Duration::from_secs(20), batch };
+    let delivery = Delivery {
+        name: name.into(),
+        wants: ALL,
+        timeout: Duration::from_secs(20),
+        batch,
+        hearing: Hearing::default(),
+    };
     let task = tokio::spawn(run(fake.clone(), delivery, memory.clone(), memory.signals(&stop)));
     Run { fake, stop, task }
 }
@@ -290,8 +296,14 @@ async fn health_is_told_when_it_turns_and_now_and_then_besides() {
 async fn unwanted_records_move_the_cursor_and_cost_few_saves() {
     let memory = Memory::new();
     let stop = CancellationToken::new();
-    let wants = Wants { severity: Severity::Critical, operational: false };
-    let delivery = Delivery { name: "a".into(), wants, timeout: Duration::from_secs(1), batch: 1 };
+    let wants = Wants { severity: Severity::Critical, operational: false, notify: Notify::Event };
+    let delivery = Delivery {
+        name: "a".into(),
+        wants,
+        timeout: Duration::from_secs(1),
+        batch: 1,
+        hearing: Hearing::default(),
+    };
     let fake = Fake::default();
     let task = tokio::spawn(run(fake.clone(), delivery, memory.clone(), memory.signals(&stop)));
     for seq in 1..=1000 {

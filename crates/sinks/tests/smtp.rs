@@ -308,7 +308,7 @@ async fn a_server_that_comes_back_gets_everything_in_order_and_a_farewell() {
         _ => None,
     });
     let records = (1..=3).map(|number| login(number, &format!("user-{number}"), "b")).collect();
-    let store = run("smtp", mail(server.port, json!({})), records).await;
+    let store = run("smtp", mail(server.port, json!({ "notify": "event" })), records).await;
     let lines = server.lines.lock().unwrap();
     let subjects: Vec<_> = lines.iter().filter(|line| line.starts_with("Subject: ")).cloned().collect();
     let of = |number| format!("Subject: canary-1: FTP login from 192.0.2.7 on port 21: user-{number} / b");
@@ -331,7 +331,7 @@ async fn what_is_refused_is_buried_with_its_reason_and_the_rest_goes_on() {
         second.then_some("552 5.3.4 Message too big")
     });
     let records = (1..=3).map(|number| login(number, "a", "b")).collect();
-    let store = run("smtp", mail(server.port, json!({})), records).await;
+    let store = run("smtp", mail(server.port, json!({ "notify": "event" })), records).await;
     let buried = store.buried.lock().unwrap();
     assert_eq!(buried.len(), 1);
     assert_eq!(buried[0].0, 2);

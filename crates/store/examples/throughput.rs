@@ -64,7 +64,9 @@ fn main() {
     for (batch, total) in [(1, 20_000), (4, 100_000), (64, 400_000)] {
         _ = std::fs::remove_dir_all(&folder);
         let options = Options { durable, ..Options::new(&folder) };
-        let store = Store::open(options, Arc::new(Kinds::new([&LOGIN])), Box::new(|_| {})).unwrap();
+        let store =
+            Store::open(options, Arc::new(Kinds::new([&LOGIN])), Box::new(|_: &mut haldane_core::Event| {}))
+                .unwrap();
         let ingest = store.ingest();
         let mut batches: Vec<Vec<Event>> = Vec::new();
         for first in (0..total).step_by(batch as usize) {

@@ -1,6 +1,6 @@
 //! What the sinks see.
 
-use haldane_core::{Health, Journal, Page, Wants};
+use haldane_core::{Health, Journal, Notify, Page, Wants};
 use rusqlite::params;
 use tokio::runtime::{Handle, RuntimeFlavor};
 
@@ -70,6 +70,7 @@ impl Shared {
         // What is being verified may yet become critical: `admit` decides on it.
         let sql = format!(
             "SELECT {columns} FROM events WHERE seq > ?1 AND seq <= ?2 AND flags & 1 = 0 \
+             AND (flags & 2 OR (flags & 4 <> 0) = ?6) \
              AND (honeycred = 1 OR CASE WHEN flags & 2 THEN ?4 ELSE severity >= ?3 END) ORDER BY seq LIMIT ?5"
         );
         let mut statement = db.prepare_cached(&sql)?;
@@ -79,7 +80,8 @@ impl Shared {
             row::signed(last),
             row::rank(wants.severity),
             wants.operational,
-            limit
+            limit,
+            wants.notify == Notify::Incident
         ])?;
         let mut page = Page { records: Vec::new(), next: cursor };
         let (now, mut found, mut bytes) = (now(), 0_usize, 0_usize);

@@ -10,9 +10,11 @@
 //! [`kinds::GAP`] once writing works again.
 //!
 //! Read `row` (what an event is on disk), `tail`, `writer`, `journal` (what sinks see), `retain` (what is
-//! deleted and when), `query` (what people read), `verify` (honey-credentials off the event path).
+//! deleted and when), `query` (what people read), `verify` (honey-credentials off the event path), `incidents` (what
+//! the pipeline wants kept).
 
 mod checkpoint;
+mod incidents;
 mod journal;
 pub mod kinds;
 mod query;
@@ -31,7 +33,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use haldane_core::{Batch, Event, Journal, Kinds, Record};
+use haldane_core::{Batch, Journal, Kinds, Record};
 use tokio::sync::{mpsc, watch};
 
 pub use crate::{
@@ -49,7 +51,7 @@ pub const QUEUE: usize = 128;
 pub const HOLD_BACK: Duration = Duration::from_secs(2);
 
 /// What happens to each event before it is numbered and stored: the pipeline. It must not wait.
-pub type Process = Box<dyn FnMut(&mut Event) + Send>;
+pub type Process = Box<dyn haldane_core::Process>;
 
 /// Where and how events are stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -152,6 +154,12 @@ impl Store {
         };
         let thread = std::thread::Builder::new().name("store".into()).spawn(run).map_err(Error::Thread)?;
         Ok(Self { shared, ingest, writer: Mutex::new(Some(thread)) })
+    }
+
+    /// A call that makes the writer look whether something is due: for who changes what the pipeline knows.
+    pub fn waker(&self) -> impl Fn() + Send + Sync + 'static {
+        let shared = self.shared.clone();
+        move || shared.wake.notify_one()
     }
 
     /// Where events go in.

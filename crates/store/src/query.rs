@@ -2,11 +2,11 @@
 
 use std::{collections::BTreeMap, net::IpAddr, path::Path, sync::Arc, time::SystemTime};
 
-use haldane_core::{Health, Kinds, Record, Severity};
+use haldane_core::{Health, Kinds, Record, Saved, Severity};
 use ipnet::IpNet;
 use rusqlite::{Connection, types::Value as Bound};
 
-use crate::{Error, row, schema, shared};
+use crate::{Error, incidents, row, schema, shared};
 
 /// Events read in one go.
 const AT_ONCE: usize = 500;
@@ -29,6 +29,8 @@ pub struct Query {
     pub severity: Option<Severity>,
     /// Of that incident.
     pub incident: Option<u64>,
+    /// What was seen only, no news of incidents.
+    pub no_news: bool,
     /// Positions after that.
     pub after: u64,
     /// At most so many; 0 for all.
@@ -179,6 +181,33 @@ impl Reader {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
+    /// Incidents, newest first: at most so many whose last event was at `since` or later.
+    ///
+    /// # Errors
+    /// As of SQLite.
+    pub fn incidents(&self, since: Option<SystemTime>, most: usize) -> Result<Vec<Saved>, Error> {
+        let columns = incidents::COLUMNS;
+        let sql = format!(
+            "SELECT {columns} FROM incidents WHERE last >= ?1 ORDER BY last DESC, number DESC LIMIT ?2"
+        );
+        let mut statement = self.db.prepare(&sql)?;
+        let since = since.map_or(i64::MIN, row::micros);
+        let rows =
+            statement.query_map([since, i64::try_from(most).unwrap_or(i64::MAX)], incidents::decode)?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// The incident of that number, if it is still known.
+    ///
+    /// # Errors
+    /// As of SQLite.
+    pub fn incident(&self, number: u64) -> Result<Option<Saved>, Error> {
+        let columns = incidents::COLUMNS;
+        let sql = format!("SELECT {columns} FROM incidents WHERE number = ?1");
+        let mut statement = self.db.prepare(&sql)?;
+        Ok(statement.query_map([row::signed(number)], incidents::decode)?.next().transpose()?)
+    }
+
     fn statement(&self, query: &Query, from: Option<i64>, most: usize) -> (String, Vec<Bound>) {
         let columns = row::COLUMNS;
         let mut sql = format!("SELECT {columns} FROM events WHERE seq > ?");
@@ -218,6 +247,9 @@ impl Reader {
         }
         if let Some(incident) = query.incident {
             also("incident = ?", vec![Bound::Integer(row::signed(incident))]);
+        }
+        if query.no_news {
+            also("flags & 4 = 0", Vec::new());
         }
         if let Some(kind) = &query.kind {
             let (condition, values) = self.kind(kind);

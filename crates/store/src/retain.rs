@@ -23,6 +23,8 @@ const PAGES: i64 = 256;
 const SPARE: i64 = 64;
 /// Dead letters that are kept.
 const DEAD_LETTERS: i64 = 10_000;
+/// Closed incidents that are kept: each takes some kilobytes.
+const INCIDENTS: i64 = 50_000;
 
 #[derive(Debug)]
 pub(crate) struct Retention {
@@ -67,6 +69,13 @@ impl Retention {
         }
         let dead = "DELETE FROM dead_letters WHERE id <= (SELECT max(id) FROM dead_letters) - ?1";
         db.prepare_cached(dead)?.execute([DEAD_LETTERS])?;
+        if let Some(before) = now().checked_sub(self.keep_for) {
+            let closed = "DELETE FROM incidents WHERE last < ?1 AND NOT open";
+            db.prepare_cached(closed)?.execute([row::micros(before)])?;
+        }
+        let many = "DELETE FROM incidents WHERE NOT open AND number IN \
+                    (SELECT number FROM incidents WHERE NOT open ORDER BY last DESC LIMIT -1 OFFSET ?1)";
+        db.prepare_cached(many)?.execute([INCIDENTS])?;
         let dropped = std::mem::take(&mut self.dropped);
         let counts: Fields =
             dropped.into_iter().map(|(sink, count)| (sink.into(), Value::from(count))).collect();

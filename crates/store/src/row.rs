@@ -16,6 +16,8 @@ use uuid::Uuid;
 pub(crate) const IGNORED: i64 = 1;
 /// Bit of `flags`: about this program.
 pub(crate) const OPERATIONAL: i64 = 2;
+/// Bit of `flags`: news of an incident.
+pub(crate) const INCIDENT: i64 = 4;
 
 /// Value of `honeycred`: being verified.
 pub(crate) const PENDING: i64 = 1;
@@ -66,8 +68,12 @@ pub(crate) fn insert(
     body: &[u8],
 ) -> rusqlite::Result<()> {
     let source = event.source().map(octets);
-    let flags = if event.ignored { IGNORED } else { 0 }
-        | if event.kind.class == Class::Operational { OPERATIONAL } else { 0 };
+    let class = match event.kind.class {
+        Class::Operational => OPERATIONAL,
+        Class::Incident => INCIDENT,
+        _ => 0,
+    };
+    let flags = if event.ignored { IGNORED | class } else { class };
     statement.execute(params![
         signed(seq),
         event.id.as_bytes(),
@@ -143,6 +149,12 @@ pub(crate) fn octets(address: IpAddr) -> Octets {
     }
 }
 
+/// The inverse of [`octets`].
+pub(crate) fn address(octets: &[u8]) -> Option<IpAddr> {
+    let four = || <[u8; 4]>::try_from(octets).map(IpAddr::from).ok();
+    four().or_else(|| <[u8; 16]>::try_from(octets).map(IpAddr::from).ok())
+}
+
 /// SQLite knows signed numbers only.
 pub(crate) fn signed(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
@@ -174,7 +186,8 @@ pub(crate) fn rank(severity: Severity) -> i64 {
     }
 }
 
-fn severity(rank: i64) -> Severity {
+/// The inverse of [`rank`].
+pub(crate) fn severity(rank: i64) -> Severity {
     match rank {
         ..=0 => Severity::Info,
         1 => Severity::Low,

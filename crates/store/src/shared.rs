@@ -9,7 +9,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use haldane_core::{Health, Kinds, Record};
+use haldane_core::{Event, Health, Kinds, Record};
 use rusqlite::{Connection, OptionalExtension};
 use tokio::sync::{Notify, watch};
 
@@ -82,6 +82,8 @@ pub(crate) struct Shared {
     reading: Mutex<Connection>,
     cursors: Mutex<HashMap<String, u64>>,
     changes: Mutex<Changes>,
+    /// Events whose credentials were found to be honey-credentials: the pipeline does not know yet.
+    confirmed: Mutex<Vec<Arc<Event>>>,
     condition: Mutex<(bool, Arc<str>, SystemTime)>,
     stopped: AtomicBool,
     verifying: (Mutex<bool>, Condvar),
@@ -125,6 +127,7 @@ impl Shared {
             reading: Mutex::new(reading),
             cursors: Mutex::new(cursors),
             changes: Mutex::default(),
+            confirmed: Mutex::default(),
             condition: Mutex::new((true, "".into(), now())),
             stopped: AtomicBool::new(false),
             verifying: (Mutex::new(true), Condvar::new()),
@@ -239,6 +242,16 @@ impl Shared {
         self.change(|changes| _ = changes.verdicts.insert(seq, yes));
         // The position did not change, but what was held back may be had now.
         self.newest.send_modify(|_| {});
+    }
+
+    /// Keeps for the pipeline that those credentials are a honey-credential. Call before [`Self::verified`].
+    pub(crate) fn confirm(&self, event: Arc<Event>) {
+        locked(&self.confirmed).push(event);
+    }
+
+    /// What was kept for the pipeline.
+    pub(crate) fn take_confirmed(&self) -> Vec<Arc<Event>> {
+        std::mem::take(&mut locked(&self.confirmed))
     }
 
     /// Events whose credentials are being verified, from the old or the new end.

@@ -173,7 +173,7 @@ impl Tail {
 
 /// Adds the record to the page if it is wanted, and moves on. False: it is held back, and so is what follows.
 pub(crate) fn admit(page: &mut Page, mut record: Record, wants: &Wants, now: SystemTime) -> bool {
-    if record.event.honeycred == Honeycred::Pending {
+    if record.event.honeycred == Honeycred::Pending && wants.hears(record.event.kind.class) {
         if !record.event.ignored && held_back(record.event.at, now) {
             return false;
         }

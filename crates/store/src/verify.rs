@@ -73,6 +73,8 @@ fn run(shared: &Arc<Shared>, ingest: &mpsc::Sender<Batch>, check: &Check, used: 
             if ingest.blocking_send(batch).is_err() {
                 return;
             }
+        } else if yes {
+            shared.confirm(record.event.clone());
         }
         shared.verified(record.seq, yes);
         shared.rest(took.saturating_mul(PAUSE));

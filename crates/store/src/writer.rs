@@ -11,13 +11,15 @@ use std::{
     time::Duration,
 };
 
-use haldane_core::{Batch, Event, Fields, Honeycred, Kind, Sighting};
+use haldane_core::{Batch, Event, Fields, Honeycred, Kind, News, Sighting};
 use rusqlite::{Connection, params};
 use tokio::{runtime::Runtime, sync::mpsc, time::Instant};
 use uuid::Uuid;
 
 use crate::{
-    HOLD_BACK, Options, Process, kinds, now,
+    HOLD_BACK, Options, Process,
+    incidents::{self, Keeping},
+    kinds, now,
     retain::Retention,
     row, schema,
     shared::{Changes, Shared},
@@ -36,6 +38,8 @@ const RETRY: Duration = Duration::from_secs(1);
 const CHUNK: usize = 1_000;
 /// While credentials are being verified, sinks look again this often for what was held back.
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
+/// The pipeline has something due no sooner than that.
+const TICK: Duration = Duration::from_millis(5);
 /// Statements that are kept prepared.
 const STATEMENTS: usize = 16;
 
@@ -49,6 +53,8 @@ pub(crate) struct Writer {
     durable: bool,
     retention: Retention,
     body: Vec<u8>,
+    /// What the pipeline wants kept and is not on disk.
+    keeping: Keeping,
     /// When to try again, while writing fails.
     failing: Option<Instant>,
     /// When to write changes if no events come.
@@ -81,6 +87,7 @@ impl Writer {
             folder: options.folder,
             durable: options.durable,
             body: Vec::new(),
+            keeping: Keeping::default(),
             failing: None,
             changes_due: None,
             held_back: None,
@@ -89,9 +96,16 @@ impl Writer {
         })
     }
 
-    /// Tells what was found when opening: a damaged database, set aside; one that cannot be written, for which
-    /// the connection is a stand-in.
+    /// Goes on with the incidents that were open, and tells what was found when opening: a damaged database, set aside;
+    /// one that cannot be written, for which the connection is a stand-in.
     pub(crate) fn begin(&mut self, aside: Option<&Path>, unwritable: Option<String>) {
+        if unwritable.is_none() {
+            let (db, kinds, process) = (&self.db, &self.shared.kinds, &mut self.process);
+            let restored = guarded(|| incidents::restore(db, kinds, process.as_mut()));
+            if let Some(Err(error)) = restored {
+                tracing::error!(%error, "incidents that were open are forgotten");
+            }
+        }
         if let Some(aside) = aside {
             self.write(vec![own(&kinds::REPLACED, replaced(aside))]);
         }
@@ -148,7 +162,11 @@ impl Writer {
     fn due(&self) -> Instant {
         let nudge = self.held_back.map(|(_, next)| next);
         let retention = self.failing.is_none().then(|| self.retention.due());
-        let due = [self.failing, self.changes_due, nudge, retention].into_iter().flatten().min();
+        let least = if self.failing.is_some() { RETRY } else { TICK };
+        let process = self.process.due().and_then(|due| {
+            Instant::now().checked_add(due.duration_since(now()).unwrap_or_default().max(least))
+        });
+        let due = [self.failing, self.changes_due, nudge, retention, process].into_iter().flatten().min();
         due.unwrap_or_else(Instant::now)
     }
 
@@ -171,7 +189,9 @@ impl Writer {
                 }
                 tell(batches);
             }
-            None if !batches.is_empty() || is_due(self.changes_due) => self.write(batches),
+            None if !batches.is_empty() || is_due(self.changes_due) || self.process_is_due() => {
+                self.write(batches);
+            }
             None if self.changes_due.is_none() && !self.shared.changes().is_empty() => {
                 self.changes_due = now.checked_add(CHANGES_WAIT);
             }
@@ -185,6 +205,36 @@ impl Writer {
         if self.failing.is_none() && self.retention.due() <= now {
             self.retain();
         }
+    }
+
+    fn process_is_due(&self) -> bool {
+        self.process.due().is_some_and(|due| due <= now())
+    }
+
+    /// Runs the pipeline over all of them. Returned with them: what follows from each, right behind it; from verdicts
+    /// on credentials; and what is due.
+    fn process(&mut self, batches: &mut [Batch]) -> Vec<Event> {
+        let (process, mut news) = (&mut self.process, Vec::new());
+        let mut events = Vec::with_capacity(batches.iter().map(|batch| batch.events.len()).sum());
+        for mut event in batches.iter_mut().flat_map(|batch| batch.events.drain(..)) {
+            // What is finer than the store keeps is cut off here, so that an event is the same from memory and from
+            // disk.
+            event.at = row::time(row::micros(event.at));
+            // A bug in the pipeline must not end the store: the event is kept as it is.
+            if guarded(|| process.take(&mut event, &mut news)).is_none() {
+                tracing::error!(kind = event.kind.name, "the pipeline failed over an event");
+            }
+            events.push(event);
+            events.extend(news.drain(..).map(stamped));
+        }
+        for event in self.shared.take_confirmed() {
+            guarded(|| process.confirmed(&event, &mut news));
+        }
+        if process.due().is_some_and(|due| due <= now()) {
+            guarded(|| process.tick(now(), &mut news));
+        }
+        events.extend(news.into_iter().map(stamped));
+        events
     }
 
     /// Numbers and writes all of it, and tells whoever waits. If that fails, the events stay in memory.
@@ -220,13 +270,14 @@ impl Writer {
     /// One transaction. Whatever happens, the events are in the tail afterwards. Says whether there is something
     /// to verify.
     fn commit(&mut self, batches: &mut [Batch], changes: &Changes) -> rusqlite::Result<bool> {
+        let events = self.process(batches);
         let mut outcome = self.db.prepare_cached("BEGIN IMMEDIATE").and_then(|mut begin| begin.execute([]));
         let mut pending = false;
         {
             let mut insert = self.db.prepare_cached(row::INSERT);
-            for event in batches.iter_mut().flat_map(|batch| batch.events.drain(..)) {
+            for event in events {
                 self.retention.note();
-                let event = prepare(event, &mut self.process, &mut self.body);
+                encode(&event, &mut self.body);
                 pending |= event.honeycred == Honeycred::Pending;
                 let event = Arc::new(event);
                 let seq = self.shared.tail().push(event.clone(), self.body.len()).seq;
@@ -241,7 +292,12 @@ impl Writer {
         }
         outcome?;
         apply(&self.db, changes)?;
+        let newest = self.shared.tail().newest();
+        let unsaved = guarded(|| self.process.unsaved(now())).unwrap_or_default();
+        self.keeping.add(unsaved, newest);
+        self.keeping.write(&self.db)?;
         self.db.prepare_cached("COMMIT")?.execute([])?;
+        self.keeping.settle();
         Ok(pending)
     }
 
@@ -255,8 +311,8 @@ impl Writer {
     /// While writing fails: numbers the events, and keeps them in memory.
     fn keep(&mut self, batches: &mut [Batch]) {
         let mut pending = false;
-        for event in batches.iter_mut().flat_map(|batch| batch.events.drain(..)) {
-            let event = prepare(event, &mut self.process, &mut self.body);
+        for event in self.process(batches) {
+            encode(&event, &mut self.body);
             pending |= event.honeycred == Honeycred::Pending;
             self.shared.tail().push(Arc::new(event), self.body.len());
         }
@@ -381,19 +437,25 @@ fn own(kind: &'static Kind, fields: Fields) -> Batch {
     Batch { events: vec![event], recorded: None }
 }
 
-/// Runs the pipeline, and encodes the event into `body`. What is finer than the store keeps is cut off here,
-/// so that an event is the same from memory and from disk.
-fn prepare(mut event: Event, process: &mut Process, body: &mut Vec<u8>) -> Event {
-    event.at = row::time(row::micros(event.at));
-    // A bug in the pipeline must not end the store: the event is kept as it is.
-    if std::panic::catch_unwind(AssertUnwindSafe(|| process(&mut event))).is_err() {
-        tracing::error!(kind = event.kind.name, "the pipeline failed over an event");
-    }
-    if let Err(error) = row::encode(&event, body) {
+/// Calls into the pipeline. A bug there must not end the store.
+fn guarded<T>(call: impl FnOnce() -> T) -> Option<T> {
+    std::panic::catch_unwind(AssertUnwindSafe(call)).ok()
+}
+
+/// News as an event.
+fn stamped(news: News) -> Event {
+    let News { seen, peer, incident, at } = news;
+    let at = row::time(row::micros(at));
+    let event = Event::stamped(seen, "haldane", Uuid::nil(), peer, (Uuid::now_v7(), at));
+    Event { incident: Some(incident), ..event }
+}
+
+/// Encodes the event into `body`.
+fn encode(event: &Event, body: &mut Vec<u8>) {
+    if let Err(error) = row::encode(event, body) {
         tracing::error!(%error, kind = event.kind.name, "an event cannot be encoded");
         *body = b"{}".to_vec();
     }
-    event
 }
 
 /// Tells the sessions that their events are kept.

@@ -17,8 +17,8 @@ use std::{
 
 use common::*;
 use haldane_core::{
-    Batch, Event, Fields, Health, Honeycred, Kinds, Login, Secret, Severity, TlsFacts, Untrusted, Value,
-    Wants,
+    Batch, Event, Fields, Health, Honeycred, Kinds, Login, Notify, Secret, Severity, TlsFacts, Untrusted,
+    Value, Wants,
 };
 use haldane_store::{Error, Options, Query, Reader, Store, verify};
 use proptest::prelude::*;
@@ -112,7 +112,7 @@ fn sinks_get_what_they_want_and_pass_the_rest() {
     let store = open(folder.options());
     put(&store, vec![event(), command(), operational(), event()]);
     let of = |severity, operational| {
-        let wants = Wants { severity, operational };
+        let wants = Wants { severity, operational, notify: Notify::Event };
         let records = read(&*store.journal(), 0, &wants);
         records.iter().map(|record| record.seq).collect::<Vec<_>>()
     };
@@ -120,7 +120,7 @@ fn sinks_get_what_they_want_and_pass_the_rest() {
     assert_eq!(of(Severity::Info, false), [1, 2, 4]);
     assert_eq!(of(Severity::High, true), [1, 3, 4]);
     assert_eq!(of(Severity::Critical, false), [0_u64; 0]);
-    let none = Wants { severity: Severity::Critical, operational: false };
+    let none = Wants { severity: Severity::Critical, operational: false, notify: Notify::Event };
     assert_eq!(store.journal().after(0, 10, &none).unwrap().next, 4);
 }
 
@@ -205,7 +205,7 @@ fn just_now() -> Event {
 fn a_pending_honeycred_holds_back_what_follows_until_the_verdict() {
     let folder = Folder::new();
     let store = open(folder.options());
-    let critical = Wants { severity: Severity::Critical, operational: false };
+    let critical = Wants { severity: Severity::Critical, operational: false, notify: Notify::Event };
     put(&store, vec![event(), just_now(), event()]);
     let journal = store.journal();
     assert_eq!(read(&*journal, 0, &ALL).len(), 1);
@@ -233,7 +233,10 @@ fn a_pending_honeycred_holds_back_from_disk_too_whatever_a_sink_wants() {
     drop(store);
     let store = open(folder.options());
     for severity in [Severity::Info, Severity::Critical] {
-        let page = store.journal().after(0, 10, &Wants { severity, operational: false }).unwrap();
+        let page = store
+            .journal()
+            .after(0, 10, &Wants { severity, operational: false, notify: Notify::Event })
+            .unwrap();
         assert!(page.next < 2, "{severity}: {page:?}");
     }
 }
@@ -456,7 +459,7 @@ proptest! {
         cursor in 0..20_u64,
     ) {
         let folder = Folder::new();
-        let wants = Wants { severity, operational };
+        let wants = Wants { severity, operational, notify: Notify::Event };
         let options = Options { keep_for: Duration::MAX, ..folder.options() };
         let store = open(options.clone());
         put(&store, events);

@@ -38,6 +38,8 @@ pub struct Offer {
 impl Offer {
     /// What Apache without HTTP/2 does.
     pub const HTTP: Self = Self { alpn: b"http/1.1", tls13: true };
+    /// What Windows Server 2019 does for whoever asks for no protocol.
+    pub const WINDOWS: Self = Self { alpn: b"", tls13: false };
 }
 
 impl std::fmt::Debug for Acceptor {
@@ -61,6 +63,9 @@ const SCHANNEL: &str = "ECDHE-RSA-AES256-GCM-SHA384:ECDHE-RSA-AES128-GCM-SHA256:
     ECDHE-RSA-AES128-SHA:AES256-GCM-SHA384:AES128-GCM-SHA256:AES256-SHA256:AES128-SHA256:AES256-SHA:AES128-SHA:\
     DES-CBC3-SHA";
 
+/// The same for TLS 1.3, which Windows has since Server 2022.
+const SCHANNEL_13: &str = "TLS_AES_256_GCM_SHA384:TLS_AES_128_GCM_SHA256";
+
 /// A ClientHello longer than this is not looked at. RFC 8446 allows more; no client sends it.
 const LONGEST_HELLO: usize = 16 * 1024;
 
@@ -78,18 +83,18 @@ impl Acceptor {
     /// # Errors
     /// As [`Acceptor::new`].
     pub fn of(stack: TlsStack, identity: &Identity) -> Result<Self, ErrorStack> {
-        Self::made(stack, identity, Offer::HTTP)
+        let offer = match stack {
+            TlsStack::OpenSsl => Offer::HTTP,
+            TlsStack::Schannel | TlsStack::Controller => Offer::WINDOWS,
+        };
+        Self::offering(stack, identity, offer)
     }
 
-    /// As [`Acceptor::new`], with that offer.
+    /// As [`Acceptor::of`], with that offer.
     ///
     /// # Errors
     /// As [`Acceptor::new`].
-    pub fn offering(identity: &Identity, offer: Offer) -> Result<Self, ErrorStack> {
-        Self::made(TlsStack::OpenSsl, identity, offer)
-    }
-
-    fn made(stack: TlsStack, identity: &Identity, offer: Offer) -> Result<Self, ErrorStack> {
+    pub fn offering(stack: TlsStack, identity: &Identity, offer: Offer) -> Result<Self, ErrorStack> {
         Ok(Self { context: Arc::new(RwLock::new(context(stack, identity, offer)?)), stack, offer })
     }
 
@@ -124,16 +129,16 @@ impl Acceptor {
 fn context(stack: TlsStack, identity: &Identity, offer: Offer) -> Result<SslContext, ErrorStack> {
     let mut builder = SslContextBuilder::new(SslMethod::tls_server())?;
     builder.set_min_proto_version(Some(SslVersion::TLS1))?;
+    if !offer.tls13 {
+        builder.set_max_proto_version(Some(SslVersion::TLS1_2))?;
+    }
+    if !offer.alpn.is_empty() {
+        builder.set_alpn_select_callback(move |_, offered| agreed(offered, offer.alpn));
+    }
     match stack {
-        TlsStack::OpenSsl => {
-            if !offer.tls13 {
-                builder.set_max_proto_version(Some(SslVersion::TLS1_2))?;
-            }
-            builder.set_cipher_list(CIPHERS)?;
-            builder.set_alpn_select_callback(move |_, offered| agreed(offered, offer.alpn));
-        }
-        TlsStack::Schannel => {
-            builder.set_max_proto_version(Some(SslVersion::TLS1_2))?;
+        TlsStack::OpenSsl => builder.set_cipher_list(CIPHERS)?,
+        TlsStack::Schannel | TlsStack::Controller => {
+            builder.set_ciphersuites(SCHANNEL_13)?;
             builder.set_cipher_list(&format!("{SCHANNEL}:@SECLEVEL=0"))?;
             builder.set_groups_list("X25519:P-256:P-384")?;
             builder.set_options(SslOptions::CIPHER_SERVER_PREFERENCE);
@@ -318,10 +323,11 @@ mod tests {
 
     /// What a client of today agrees on with that stack: version, cipher, and the certificate.
     fn agreed(stack: TlsStack) -> (String, String, String) {
-        let names = Names { common: "files01".into() };
+        let names = Names { common: "files01.corp.example.com".into() };
         let identity = match stack {
             TlsStack::OpenSsl => Identity::self_signed(&names, Duration::ZERO),
             TlsStack::Schannel => Identity::of_windows(&names, Duration::ZERO),
+            TlsStack::Controller => Identity::of_controller(&names, Duration::ZERO),
         };
         let mut engine = Acceptor::of(stack, &identity.unwrap()).unwrap().begin().unwrap();
         let mut builder = SslConnector::builder(SslMethod::tls_client()).unwrap();
@@ -344,8 +350,8 @@ mod tests {
         let (version, cipher, certificate) = agreed(TlsStack::Schannel);
         assert_eq!((version.as_str(), cipher.as_str()), ("TLSv1.2", "ECDHE-RSA-AES256-GCM-SHA384"));
         for part in [
-            "Issuer: CN=files01",
-            "Subject: CN=files01",
+            "Issuer: CN=files01.corp",
+            "Subject: CN=files01.corp",
             "TLS Web Server Authentication",
             "Key Encipherment, Data Encipherment",
             "sha256WithRSAEncryption",
@@ -354,5 +360,22 @@ mod tests {
         }
         assert!(!certificate.contains("Alternative Name") && !certificate.contains("Basic Constraints"));
         assert_eq!(agreed(TlsStack::OpenSsl).0, "TLSv1.3");
+    }
+
+    #[test]
+    fn a_domain_controller_s_certificate_is_issued_by_its_domain() {
+        let (version, _, certificate) = agreed(TlsStack::Controller);
+        assert_eq!(version, "TLSv1.2");
+        for part in [
+            "Issuer: DC=com, DC=example, DC=corp, CN=corp-FILES01-CA",
+            "Subject: CN=files01.corp.example.com",
+            "TLS Web Client Authentication, TLS Web Server Authentication",
+            "Digital Signature, Key Encipherment",
+            "DNS:files01.corp.example.com",
+            "1.3.6.1.4.1.311.25.1",
+            "1.3.6.1.4.1.311.20.2",
+        ] {
+            assert!(certificate.replace(" = ", "=").contains(part), "{part}: {certificate}");
+        }
     }
 }

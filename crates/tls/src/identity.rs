@@ -3,14 +3,15 @@
 use std::time::Duration;
 
 use openssl::{
-    asn1::{Asn1Integer, Asn1Time},
+    asn1::{Asn1Integer, Asn1Object, Asn1OctetString, Asn1Time},
     bn::{BigNum, MsbOption},
     error::ErrorStack,
     hash::MessageDigest,
     pkey::{PKey, Private},
+    rand::rand_bytes,
     rsa::Rsa,
     x509::{
-        X509, X509Extension, X509NameBuilder, X509v3Context,
+        X509, X509Extension, X509Name, X509NameBuilder, X509v3Context,
         extension::{BasicConstraints, ExtendedKeyUsage, KeyUsage, SubjectAlternativeName},
     },
 };
@@ -34,6 +35,20 @@ pub struct Names {
 const LIFETIME_DAYS: u32 = 3650;
 /// Half a year, as Windows makes its own.
 const WINDOWS_LIFETIME_DAYS: u32 = 183;
+
+/// A year, as the template for domain controllers has it.
+const ISSUED_LIFETIME_DAYS: u32 = 365;
+/// The name of the template, and under what a certificate says it (MS-CRTD; enrollCerttypeExtension).
+const TEMPLATE: &str = "DomainController";
+const TEMPLATE_NAME: &str = "1.3.6.1.4.1.311.20.2";
+/// Under what a certificate says the number of a controller (szOID_NTDS_REPLICATION).
+const CONTROLLER_NUMBER: &str = "1.3.6.1.4.1.311.25.1";
+
+/// A BMPString (X.690, section 8.23) of fewer than 64 characters.
+fn bmp(text: &str) -> Vec<u8> {
+    let wide: Vec<u8> = text.encode_utf16().flat_map(u16::to_be_bytes).collect();
+    [&[0x1e, u8::try_from(wide.len()).unwrap_or_default()][..], &wide].concat()
+}
 
 impl Identity {
     /// Reads PEM: a certificate, then those that it depends on; and its key.
@@ -65,24 +80,59 @@ impl Identity {
     pub fn of_windows(names: &Names, age: Duration) -> Result<Self, ErrorStack> {
         let extensions = |_: &str, _: &X509v3Context<'_>| {
             let usage = KeyUsage::new().key_encipherment().data_encipherment().build()?;
-            Ok([ExtendedKeyUsage::new().server_auth().build()?, usage])
+            Ok(vec![ExtendedKeyUsage::new().server_auth().build()?, usage])
         };
-        Self::made(WINDOWS_LIFETIME_DAYS, names, age, extensions)
+        Self::made(WINDOWS_LIFETIME_DAYS, names, age, None, extensions)
+    }
+
+    /// Makes one as the authority of a Windows domain issues it to a domain controller (MS-WCCE; the template
+    /// DomainController): for a year, with the controller's DNS name and a number of its own. The authority, named after
+    /// domain and controller, is made for this and forgotten. `age` as above.
+    ///
+    /// # Errors
+    /// Out of memory.
+    pub fn of_controller(names: &Names, age: Duration) -> Result<Self, ErrorStack> {
+        let (host, domain) = names.common.split_once('.').unwrap_or((&names.common, ""));
+        let mut issuer = X509NameBuilder::new()?;
+        for label in domain.rsplit('.').filter(|label| !label.is_empty()) {
+            issuer.append_entry_by_text("DC", label.get(..63).unwrap_or(label))?;
+        }
+        let short = domain.split('.').next().unwrap_or_default();
+        let authority: String = format!("{short}-{}-CA", host.to_uppercase()).chars().take(64).collect();
+        issuer.append_entry_by_text("CN", &authority)?;
+        let authority = (issuer.build(), PKey::from_rsa(Rsa::generate(2048)?)?);
+        let mut number = [0; 16];
+        rand_bytes(&mut number)?;
+        let extensions = |common: &str, context: &X509v3Context<'_>| {
+            let template = Asn1OctetString::new_from_bytes(&bmp(TEMPLATE))?;
+            let number = [&[0x04, 0x10][..], &number].concat();
+            Ok(vec![
+                X509Extension::new_from_der(&*Asn1Object::from_str(TEMPLATE_NAME)?, false, &template)?,
+                ExtendedKeyUsage::new().client_auth().server_auth().build()?,
+                KeyUsage::new().digital_signature().key_encipherment().build()?,
+                SubjectAlternativeName::new()
+                    .other_name2(Asn1Object::from_str(CONTROLLER_NUMBER)?, &number)
+                    .dns(common)
+                    .build(context)?,
+            ])
+        };
+        Self::made(ISSUED_LIFETIME_DAYS, names, age, Some(authority), extensions)
     }
 
     fn lasting(lifetime_days: u32, names: &Names, age: Duration) -> Result<Self, ErrorStack> {
         let extensions = |common: &str, context: &X509v3Context<'_>| {
             let names = SubjectAlternativeName::new().dns(common).build(context)?;
-            Ok([BasicConstraints::new().build()?, names])
+            Ok(vec![BasicConstraints::new().build()?, names])
         };
-        Self::made(lifetime_days, names, age, extensions)
+        Self::made(lifetime_days, names, age, None, extensions)
     }
 
     fn made(
         lifetime_days: u32,
         names: &Names,
         age: Duration,
-        extensions: impl FnOnce(&str, &X509v3Context<'_>) -> Result<[X509Extension; 2], ErrorStack>,
+        authority: Option<(X509Name, PKey<Private>)>,
+        extensions: impl FnOnce(&str, &X509v3Context<'_>) -> Result<Vec<X509Extension>, ErrorStack>,
     ) -> Result<Self, ErrorStack> {
         let key = PKey::from_rsa(Rsa::generate(2048)?)?;
         let mut name = X509NameBuilder::new()?;
@@ -96,7 +146,8 @@ impl Identity {
         builder.set_version(2)?;
         builder.set_serial_number(&*Asn1Integer::from_bn(&serial)?)?;
         builder.set_subject_name(&name)?;
-        builder.set_issuer_name(&name)?;
+        let (issuer, signs) = authority.as_ref().map_or((&name, &key), |(issuer, key)| (issuer, key));
+        builder.set_issuer_name(issuer)?;
         builder.set_pubkey(&key)?;
         let days = u32::try_from(age.as_secs().checked_div(86_400).unwrap_or_default()).unwrap_or_default();
         let now = Asn1Time::days_from_now(0)?;
@@ -112,7 +163,7 @@ impl Identity {
         for extension in extensions(&common, &builder.x509v3_context(None, None))? {
             builder.append_extension(extension)?;
         }
-        builder.sign(&key, MessageDigest::sha256())?;
+        builder.sign(signs, MessageDigest::sha256())?;
         Ok(Self { certificate: builder.build(), chain: Vec::new(), key })
     }
 
@@ -164,6 +215,8 @@ mod tests {
             let windows = Identity::of_windows(&names, Duration::from_secs(age)).unwrap();
             assert!(windows.is_ours() && windows.ends_within(Duration::from_secs(184 * 86_400)), "{age}");
         }
+        // An operator's own authority may be called the same.
+        assert!(!Identity::of_controller(&names, Duration::ZERO).unwrap().is_ours());
         assert!(!Identity::lasting(365, &names, Duration::ZERO).unwrap().is_ours());
     }
 }

@@ -146,7 +146,7 @@ impl Message {
                     flags,
                     domain: oem(16, flag::DOMAIN_SUPPLIED),
                     workstation: oem(24, flag::WORKSTATION_SUPPLIED),
-                    version: version(flags, bytes.get(32..40)),
+                    version: version(flags, bytes, 32, &[16, 24]),
                 }))
             }
             3 => {
@@ -161,7 +161,7 @@ impl Message {
                     user: text(36),
                     workstation: text(44),
                     session_key: field(52).to_vec(),
-                    version: version(flags, bytes.get(64..72)),
+                    version: version(flags, bytes, 64, &[12, 20, 28, 36, 44]),
                 }))
             }
             _ => None,
@@ -397,9 +397,19 @@ pub fn utf8(bytes: &[u8]) -> Vec<u8> {
         .into_bytes()
 }
 
-/// The version of Windows (section 2.2.2.10), where the flags say that it is there.
-fn version(flags: u32, bytes: Option<&[u8]>) -> Option<String> {
-    let [major, minor, low, high, ..] = bytes.filter(|_| flags & flag::VERSION != 0)? else { return None };
+/// The version of Windows (section 2.2.2.10), where the flags say that it is there; and is: some clients repeat our
+/// flags, and have the first of their texts in its place.
+fn version(flags: u32, bytes: &[u8], at: usize, fields: &[usize]) -> Option<String> {
+    let end = at.checked_add(8)?;
+    let taken = |field: &&usize| {
+        let start = bytes.get(field.checked_add(4)?..).and_then(|rest| number(rest.get(..4)?))?;
+        let start = usize::try_from(start).ok()?;
+        Some(start < end && part(bytes, **field).is_some_and(|text| !text.is_empty()))
+    };
+    if flags & flag::VERSION == 0 || fields.iter().any(|field| taken(&field).unwrap_or(false)) {
+        return None;
+    }
+    let [major, minor, low, high, ..] = bytes.get(at..end)? else { return None };
     let build = u16::from_le_bytes([*low, *high]);
     (*major != 0).then(|| format!("{major}.{minor}.{build}"))
 }

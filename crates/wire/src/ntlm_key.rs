@@ -18,6 +18,11 @@ pub fn hash(password: &[u8]) -> [u8; 16] {
     Md4::digest(wide(&String::from_utf8_lossy(password))).into()
 }
 
+/// The same by a client that takes each byte of a password for a character.
+pub fn hash_of_bytes(password: &[u8]) -> [u8; 16] {
+    Md4::digest(password.iter().flat_map(|byte| [*byte, 0]).collect::<Vec<u8>>()).into()
+}
+
 /// HMAC-MD5 over all parts.
 pub fn mac(key: &[u8; 16], parts: &[&[u8]]) -> [u8; 16] {
     let mut key_block = [0; 64];
@@ -31,9 +36,14 @@ pub fn mac(key: &[u8; 16], parts: &[&[u8]]) -> [u8; 16] {
 
 /// The key of version 2: that of the password, the name in capitals, and the domain. All in UTF-8.
 pub fn v2(password: &[u8], user: &[u8], domain: &[u8]) -> [u8; 16] {
+    v2_of(&hash(password), user, domain)
+}
+
+/// The same, of the hash of the password.
+pub fn v2_of(hash: &[u8; 16], user: &[u8], domain: &[u8]) -> [u8; 16] {
     let user = wide(&String::from_utf8_lossy(user).to_uppercase());
     let domain = wide(&String::from_utf8_lossy(domain));
-    mac(&hash(password), &[&user, &domain])
+    mac(hash, &[&user, &domain])
 }
 
 impl Answer {
@@ -70,23 +80,49 @@ pub fn signature(key: &[u8; 16], flags: u32, message: &[u8]) -> [u8; 16] {
 }
 
 /// RC4. OpenSSL has it no longer without being asked for.
-pub fn rc4(key: &[u8], text: &[u8]) -> Vec<u8> {
-    let mut state: [u8; 256] = std::array::from_fn(|at| u8::try_from(at).unwrap_or_default());
-    let mut other = 0_u8;
-    for (at, key) in (0..=255_u8).zip(key.iter().cycle()) {
-        other = other.wrapping_add(at_of(&state, at)).wrapping_add(*key);
-        state.swap(at.into(), other.into());
+#[derive(Clone)]
+pub struct Rc4 {
+    state: [u8; 256],
+    at: u8,
+    other: u8,
+}
+
+impl std::fmt::Debug for Rc4 {
+    /// Without the key.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Rc4").finish_non_exhaustive()
     }
-    let (mut at, mut other) = (0_u8, 0_u8);
-    let mut next = |byte: &u8| {
-        at = at.wrapping_add(1);
-        let one = at_of(&state, at);
-        other = other.wrapping_add(one);
-        let two = at_of(&state, other);
-        state.swap(at.into(), other.into());
-        byte ^ at_of(&state, one.wrapping_add(two))
-    };
-    text.iter().map(&mut next).collect()
+}
+
+impl Rc4 {
+    /// From its start.
+    pub fn new(key: &[u8]) -> Self {
+        let mut state: [u8; 256] = std::array::from_fn(|at| u8::try_from(at).unwrap_or_default());
+        let mut other = 0_u8;
+        for (at, key) in (0..=255_u8).zip(key.iter().cycle()) {
+            other = other.wrapping_add(at_of(&state, at)).wrapping_add(*key);
+            state.swap(at.into(), other.into());
+        }
+        Self { state, at: 0, other: 0 }
+    }
+
+    /// Encrypts or decrypts the next bytes.
+    pub fn apply(&mut self, text: &[u8]) -> Vec<u8> {
+        let mut next = |byte: &u8| {
+            self.at = self.at.wrapping_add(1);
+            let one = at_of(&self.state, self.at);
+            self.other = self.other.wrapping_add(one);
+            let two = at_of(&self.state, self.other);
+            self.state.swap(self.at.into(), self.other.into());
+            byte ^ at_of(&self.state, one.wrapping_add(two))
+        };
+        text.iter().map(&mut next).collect()
+    }
+}
+
+/// All of a text in one.
+pub fn rc4(key: &[u8], text: &[u8]) -> Vec<u8> {
+    Rc4::new(key).apply(text)
 }
 
 fn at_of(state: &[u8; 256], at: u8) -> u8 {

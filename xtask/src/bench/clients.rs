@@ -51,6 +51,10 @@ pub const SERVICES: &[Service] = &[
     Service { name: "mongodb", client: Client::Ours(mongodb), logtype: 20001, ..PLAIN },
     Service { name: "vnc", client: Client::Ours(vnc), logtype: 12001, settings: "back_off = false\nlogin_delay = 0\n", ..PLAIN },
     Service { name: "smb", client: Client::Ours(smb), logtype: 31_900, peer: false, ..PLAIN },
+    Service { name: "rdp", client: Client::Ours(rdp), logtype: 14001, ..PLAIN },
+    Service { name: "mssql", client: Client::Ours(mssql), logtype: 9001, settings: "version = \"2012\"\n", ..PLAIN },
+    Service { name: "winrm", client: Client::Ours(winrm), logtype: 32300, peer: false, ..PLAIN },
+    Service { name: "ldap", client: Client::Ours(ldap), logtype: 32200, peer: false, settings: "transport = \"tcp\"\n", ..PLAIN },
     Service { name: "sip", client: Client::Ours(sip), logtype: 15001, datagrams: true, ..PLAIN },
     Service { name: "snmp", client: Client::Ours(snmp), logtype: 13001, datagrams: true, ..PLAIN },
     Service { name: "tftp", client: Client::Ours(tftp), logtype: 10001, datagrams: true, ..PLAIN },
@@ -245,6 +249,15 @@ fn length(length: usize) -> [u8; 4] {
     u32::try_from(length).unwrap_or_default().to_le_bytes()
 }
 
+/// A password in clear, and the refusal with its reason.
+fn ldap(port: u16, number: u64) -> io::Result<()> {
+    let mut stream = connect(port)?;
+    let password = format!("{number:012}");
+    let login = b"0\x23\x02\x01\x01\x60\x1e\x02\x01\x03\x04\x0bcn=root,o=a\x80\x0c";
+    stream.write_all(&[&login[..], password.as_bytes()].concat())?;
+    read_until(&mut stream, b"AcceptSecurityContext error").map(drop)
+}
+
 /// RFC 6143, sections 7.1 and 7.2.2.
 fn vnc(port: u16, number: u64) -> io::Result<()> {
     let mut stream = connect(port)?;
@@ -295,6 +308,57 @@ fn smb(port: u16, number: u64) -> io::Result<()> {
     last.extend(b"e\0");
     last.extend(answer);
     expect(&ask(1, 2, session, &setup(&last))?, &[0x6d, 0, 0, 0xc0])
+}
+
+/// The first packet, with a cookie (MS-RDPBCGR, section 2.2.1.1): all that the peer takes.
+fn rdp(port: u16, number: u64) -> io::Result<()> {
+    let mut stream = connect(port)?;
+    let mut packet = b"\x03\0\0\x32\x2d\xe0\0\0\0\0\0".to_vec();
+    packet.extend(format!("Cookie: mstshash={number:012}\r\n").as_bytes());
+    packet.extend(b"\x01\0\x08\0\x03\0\0\0");
+    stream.write_all(&packet)?;
+    let answer = read_some(&mut stream)?;
+    if answer.starts_with(b"\x03\0\0\x13") { Ok(()) } else { Err(io::ErrorKind::InvalidData.into()) }
+}
+
+/// A login without encryption, in TDS 7.1 (MS-TDS, section 2.2.6.4).
+fn mssql(port: u16, number: u64) -> io::Result<()> {
+    let mut stream = connect(port)?;
+    let packet = |kind: u8, body: &[u8]| {
+        let length = u16::try_from(body.len().saturating_add(8)).unwrap_or_default().to_be_bytes();
+        [&[kind, 1][..], &length, &[0, 0, 1, 0], body].concat()
+    };
+    // The options of nmap's probe, but for its encryption: none.
+    let mut body =
+        b"\0\0\x15\0\x06\x01\0\x1b\0\x01\x02\0\x1c\0\x0c\x03\0\x28\0\x04\xff\x08\0\x01U\0\0\x02".to_vec();
+    body.extend(b"MSSQLServer\0H\x0f\0\0");
+    stream.write_all(&packet(0x12, &body))?;
+    read_some(&mut stream)?;
+    let wide = |text: &str| -> Vec<u8> { text.encode_utf16().flat_map(u16::to_le_bytes).collect() };
+    let (user, password) = (wide("sa"), wide(&format!("{number:012}")));
+    let password: Vec<u8> = password.iter().map(|byte| byte.rotate_left(4) ^ 0xa5).collect();
+    // Length, version, and nothing of the rest; then where each text is, and its length in characters.
+    let mut login = vec![114, 0, 0, 0, 1, 0, 0, 0x71, 0, 0x10];
+    login.resize(36, 0);
+    for (at, length) in
+        [(86, 0), (86, 2), (90, 12), (114, 0), (114, 0), (114, 0), (114, 0), (114, 0), (114, 0)]
+    {
+        login.extend([at, 0, length, 0]);
+    }
+    login.resize(86, 0);
+    login.extend([user, password].concat());
+    stream.write_all(&packet(0x10, &login))?;
+    expect(&read_some(&mut stream)?, &wide("Login failed for user"))
+}
+
+fn winrm(port: u16, number: u64) -> io::Result<()> {
+    let mut stream = connect(port)?;
+    let credentials = openssl::base64::encode_block(format!("root:{number:010}").as_bytes());
+    write!(
+        stream,
+        "POST /wsman HTTP/1.1\r\nHost: nas\r\nAuthorization: Basic {credentials}\r\nContent-Length: 0\r\n\r\n"
+    )?;
+    expect(&read_until(&mut stream, b"\r\n\r\n")?, b" 401 ")
 }
 
 fn expect(answer: &[u8], part: &[u8]) -> io::Result<()> {

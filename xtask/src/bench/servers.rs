@@ -91,6 +91,7 @@ impl Server {
         let configuration = serde_json::json!({
             "device.node_id": "bench", "device.listen_addr": "127.0.0.1", "logger": logger,
             "http.skin": "basicLogin", "https.skin": "basicLogin", "httpproxy.skin": "squid",
+            "mssql.version": "2012",
             "https.certificate": folder.join("certificate.pem"), "https.key": folder.join("key.pem"),
             format!("{}.enabled", service.name): true, format!("{}.port", service.name): port,
         });

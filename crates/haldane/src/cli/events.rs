@@ -43,12 +43,16 @@ pub(super) struct Events {
     /// Of that service only, as in ssh.
     #[arg(long, value_name = "SERVICE")]
     service: Option<String>,
-    /// Of that kind only: a name (ssh.login), its first part (ssh) or a number (4002).
+    /// Of that kind only: a name (ssh.login), its first part (ssh) or a number (4002). News of incidents (incident) are
+    /// shown only if asked for.
     #[arg(long, value_name = "KIND")]
     kind: Option<String>,
     /// Nothing milder than that.
     #[arg(long, value_name = "SEVERITY", value_parser = PossibleValuesParser::new(Severity::ALL.map(Severity::name)))]
     severity: Option<String>,
+    /// Of that incident only; see haldane incidents.
+    #[arg(long, value_name = "NUMBER")]
+    incident: Option<u64>,
     /// The newest so many only.
     #[arg(long, short = 'n', value_name = "COUNT")]
     last: Option<usize>,
@@ -118,6 +122,9 @@ impl Events {
             source: self.source,
             service: self.service.clone(),
             kind: self.kind.clone(),
+            incident: self.incident,
+            // They say again what is shown already, unless they are asked for.
+            no_news: self.kind.is_none() && self.service.is_none(),
             severity: Severity::ALL.into_iter().find(|known| Some(known.name()) == severity),
             ..Query::default()
         }
@@ -274,13 +281,13 @@ fn report(config: &Config, reader: &mut Reader) -> Result<(String, bool), haldan
     Ok((text, healthy))
 }
 
-fn time(at: SystemTime) -> String {
+pub(super) fn time(at: SystemTime) -> String {
     let zoned = Timestamp::try_from(at).map(|at| at.to_zoned_datetime(TimeZone::system()));
     zoned.map_or_else(|_| "an unknown time".to_owned(), |at| at.strftime("%Y-%m-%d %H:%M:%S").to_string())
 }
 
 /// How long ago, a date, a local time, or a time with its offset.
-fn when(text: &str) -> Result<SystemTime, String> {
+pub(super) fn when(text: &str) -> Result<SystemTime, String> {
     let text = text.trim();
     let system = |at: Timestamp| {
         let since = u64::try_from(at.as_microsecond()).ok().map(Duration::from_micros);

@@ -4,7 +4,9 @@ pub mod alert;
 pub mod check;
 pub mod events;
 pub mod files;
+pub mod incidents;
 pub mod opencanaryd;
+pub mod rules;
 
 use std::{
     ffi::OsString,
@@ -28,6 +30,7 @@ Examples:
   haldane init /etc/haldane/haldane.toml && haldane check
   sudo haldane run --uid nobody --gid nogroup
   haldane events --since 1h --source 10.0.0.0/8
+  haldane incidents                     who did what, a line for each source; a number tells all
   haldane test-alert mail               send one test event to the sink named mail
 
 Without --config, the first of these files is taken: /etc/haldane/haldane.toml,
@@ -76,10 +79,17 @@ enum Command {
     },
     /// Show what the decoys saw, oldest first. Works while the canary runs.
     Events(events::Events),
+    /// Show what the decoys saw, put together by source; with a number, the whole story of one.
+    ///
+    /// Everything that one source does without a longer pause is one incident. Works while the canary runs.
+    Incidents(incidents::Incidents),
     /// Send one test event through the sinks, now, and say what came of it.
     ///
     /// The event says that it is a test. Exits with 1 if a sink failed.
     TestAlert(alert::TestAlert),
+    /// Which rules events would meet, and which presets there are.
+    #[command(subcommand)]
+    Rules(rules::Command),
     /// Print a script that completes commands in your shell.
     ///
     /// For bash: haldane completions bash > ~/.local/share/bash-completion/completions/haldane
@@ -149,7 +159,9 @@ fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
         Command::Init { file } => files::init(file.as_deref()),
         Command::Import { file } => files::import(&file),
         Command::Events(events) => events.run(),
+        Command::Incidents(incidents) => incidents.run(),
         Command::TestAlert(alert) => alert.run(),
+        Command::Rules(rules) => rules.run(),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Arguments::command(), "haldane", &mut script);

@@ -18,7 +18,7 @@ pub mod text;
 use std::{fmt, net::IpAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use haldane_core::{Host, Keep, Problem, Table, Windows};
-use haldane_pipeline::Ignore;
+use haldane_pipeline::{Ignore, Rules, Watch};
 
 use self::{environment::Lookup, keep::Folder};
 pub use self::{
@@ -78,6 +78,10 @@ pub struct Config {
     pub group: Option<String>,
     /// What reaches no sink.
     pub ignore: Ignore,
+    /// What else is said of events.
+    pub rules: Rules,
+    /// What an incident is, and what is found out about its source.
+    pub incidents: IncidentSettings,
     /// The store.
     pub store: StoreSettings,
     /// Bounds over all services.
@@ -109,6 +113,28 @@ impl HostSettings {
     fn machine(&self, keep: Arc<dyn Keep>) -> Host {
         Host { name: self.name.clone(), windows: self.windows.clone(), keep }
     }
+}
+
+/// Incidents.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IncidentSettings {
+    /// When one opens and closes.
+    pub watch: Watch,
+    /// What is found out about its source.
+    pub lookups: LookupSettings,
+}
+
+/// What is found out about sources.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LookupSettings {
+    /// Whether the resolver is asked for their names.
+    pub reverse_names: bool,
+    /// A list of hardware makers; `None`: one of those that other packages bring along.
+    pub vendors: Option<PathBuf>,
+    /// A database of countries.
+    pub countries: Option<PathBuf>,
+    /// A database of networks.
+    pub networks: Option<PathBuf>,
 }
 
 /// The store.

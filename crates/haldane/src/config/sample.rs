@@ -33,7 +33,9 @@ pub fn toml(around: &Surroundings) -> String {
     HEAD.lines().for_each(|line| comment_line(line, &mut text));
     for (name, keys) in settings::describe(around) {
         if !name.is_empty() {
-            text.push_str(&format!("\n[{name}]\n"));
+            // One of a list is left out unless somebody writes it.
+            let off = if name.starts_with('[') { "#" } else { "" };
+            text.push_str(&format!("\n{off}[{name}]\n"));
         }
         keys.iter().for_each(|key| described(key, &mut text));
     }

@@ -176,7 +176,7 @@ pub(super) fn configure(
     if entry.watches() {
         return watching(entry, section, host);
     }
-    let ports = ports(section, entry.port);
+    let ports = ports(section, entry);
     let addresses = addresses(
         section,
         "address",
@@ -185,7 +185,8 @@ pub(super) fn configure(
     );
     let transports = transports(section, entry);
     let service = (entry.build)(section, host);
-    let tls = tls(section, entry, host);
+    let stack = service.stream.as_ref().map_or(TlsStack::OpenSsl, |stream| stream.tls_stack());
+    let tls = tls(section, entry, stack, host);
     let honeycreds = Honeycreds::configure(section);
     let proxies = proxies(section);
     let bounds = service.stream.as_ref().map_or(Limits::DEFAULT, |stream| stream.bounds());
@@ -194,7 +195,8 @@ pub(super) fn configure(
     // What listens in one mode and watches in another has no ports then.
     let transports = if service.sensor.is_some() { Vec::new() } else { transports };
     for transport in transports {
-        for port in &ports {
+        let here = |port: &&u16| transport == Transport::Tcp || !entry.also.contains(*port);
+        for port in ports.iter().filter(here) {
             for address in &addresses {
                 let endpoint = Endpoint { transport, address: SocketAddr::new(*address, *port) };
                 if !endpoints.contains(&endpoint) {
@@ -231,21 +233,22 @@ fn watching(entry: &'static Entry, section: &mut Section<'_>, host: &Host) -> Se
     }
 }
 
-fn ports(section: &mut Section<'_>, default: u16) -> Vec<u16> {
+fn ports(section: &mut Section<'_>, entry: &Entry) -> Vec<u16> {
+    let default = [&[entry.port], entry.also].concat();
+    let shown = if entry.also.is_empty() { entry.port.to_string() } else { format!("{default:?}") };
     let about = "The port, or a list of ports.";
     let port = |raw: &Raw| match raw {
         Raw::Int(port) => u16::try_from(*port).ok().filter(|port| *port > 0),
         _ => None,
     };
-    let found: Option<Vec<u16>> =
-        match section.raw("port", Some(&default.to_string()), about).map(|n| &n.value) {
-            None => return vec![default],
-            Some(Raw::List(nodes)) => nodes.iter().map(|node| port(&node.value)).collect(),
-            Some(single) => port(single).map(|port| vec![port]),
-        };
+    let found: Option<Vec<u16>> = match section.raw("port", Some(&shown), about).map(|n| &n.value) {
+        None => return default,
+        Some(Raw::List(nodes)) => nodes.iter().map(|node| port(&node.value)).collect(),
+        Some(single) => port(single).map(|port| vec![port]),
+    };
     found.filter(|ports| !ports.is_empty()).unwrap_or_else(|| {
         section.invalid("port", "expected a port from 1 to 65535, or a list of them");
-        vec![default]
+        default
     })
 }
 
@@ -269,7 +272,7 @@ fn transports(section: &mut Section<'_>, entry: &Entry) -> Vec<Transport> {
     }
 }
 
-fn tls(section: &mut Section<'_>, entry: &Entry, host: &Host) -> Option<TlsSettings> {
+fn tls(section: &mut Section<'_>, entry: &Entry, stack: TlsStack, host: &Host) -> Option<TlsSettings> {
     if !entry.stream {
         return None;
     }
@@ -289,12 +292,13 @@ fn tls(section: &mut Section<'_>, entry: &Entry, host: &Host) -> Option<TlsSetti
         "domain_name",
         "The common name of a certificate that is made. Left out: the name of this machine.",
     );
-    let domain_name = name.unwrap_or_else(|| match entry.stack {
+    let domain_name = name.unwrap_or_else(|| match stack {
         TlsStack::OpenSsl => host.name.clone(),
         TlsStack::Schannel => host.windows.dns_name.clone(),
+        TlsStack::Controller => host.windows.controller().dns_name,
     });
     let used = from_start || matches!(entry.tls, TlsUse::OnRequest | TlsUse::Either);
-    used.then_some(TlsSettings { from_start, stack: entry.stack, certificate, key, domain_name })
+    used.then_some(TlsSettings { from_start, stack, certificate, key, domain_name })
 }
 
 fn proxies(section: &mut Section<'_>) -> Option<Vec<IpNet>> {

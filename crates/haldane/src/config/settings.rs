@@ -11,13 +11,13 @@ use haldane_core::{
     section::{Item, Raw},
     windows::Release,
 };
-use haldane_pipeline::{Ignore, ignore::source};
+use haldane_pipeline::{Ignore, Rules, Watch, ignore::source, rules::Rule};
 use haldane_sinks::Sender;
 use ipnet::IpNet;
 
 use super::{
-    Config, EVERYWHERE, HostSettings, Identity, LimitSettings, StoreSettings, Surroundings, keeper, service,
-    sink,
+    Config, EVERYWHERE, HostSettings, Identity, IncidentSettings, LimitSettings, LookupSettings,
+    StoreSettings, Surroundings, keeper, service, sink,
 };
 
 /// Letters, digits and the few signs that the peer allows in the name of a node.
@@ -33,6 +33,9 @@ pub(super) fn read(root: &Table, origin: &str, around: &Surroundings, problems: 
     let host = part(&mut section, "host", "What this machine is called.", |section| host(section, around));
     let ignore =
         part(&mut section, "ignore", "Events that are stored, marked, and sent nowhere.", Ignore::configure);
+    let rules = Rules::configure(&mut section);
+    let about = "What belongs together, and is told in a few messages by sinks with notify = \"incident\".";
+    let incidents = part(&mut section, "incidents", about, incidents);
     let store = part(&mut section, "store", "Where every event is kept.", |section| store(section, &folder));
     let limits = part(&mut section, "limits", "Bounds over all services.", limits);
     let services = named(&mut section, "service", "One table for each decoy.");
@@ -53,6 +56,8 @@ pub(super) fn read(root: &Table, origin: &str, around: &Surroundings, problems: 
         user,
         group,
         ignore,
+        rules,
+        incidents,
         store,
         limits,
         services,
@@ -81,8 +86,10 @@ pub(super) fn describe(around: &Surroundings) -> Vec<(&'static str, Vec<haldane_
     one("", &|section| drop(top(section, around)));
     one("host", &|section| drop(host(section, around)));
     one("ignore", &|section| drop(Ignore::configure(section)));
+    one("incidents", &|section| drop(incidents(section)));
     one("store", &|section| drop(store(section, Path::new(""))));
     one("limits", &|section| _ = limits(section));
+    one("[rule]", &|section| drop(Rule::configure(section, 0)));
     described
 }
 
@@ -149,7 +156,8 @@ fn host(section: &mut Section<'_>, around: &Surroundings) -> HostSettings {
 
 /// What the machine says about itself as Windows. `name`: what decoys call it.
 fn windows(section: &mut Section<'_>, name: &str) -> Windows {
-    let about = "The Windows domain it is in, by its DNS name, as in corp.example.com. Empty: none, it is in a workgroup.";
+    let about = "The Windows domain it is in, by its DNS name, as in corp.example.com. Empty: none, it is in a workgroup; \
+         and ldap, whose domain there must be, makes workgroup.local of that.";
     let domain = section.text("domain", "", about);
     let label = |label: &str| {
         (1..=63).contains(&label.len())
@@ -181,6 +189,37 @@ fn windows(section: &mut Section<'_>, name: &str) -> Windows {
     windows.release =
         Release::ALL.into_iter().find(|known| known.name == release).unwrap_or(Release::DEFAULT);
     windows
+}
+
+fn incidents(section: &mut Section<'_>) -> IncidentSettings {
+    let watch = Watch { lookups: true, ..Watch::configure(section) };
+    let reverse_names = section.flag(
+        "reverse_names",
+        true,
+        "Whether this machine's resolver is asked for the name of a source when an incident opens. Whoever runs the \
+         name servers of that address can see the question.",
+    );
+    let mut file = |key, about| {
+        let path = section.path(key, about)?;
+        if !path.is_file() {
+            let place = section.table().get(key).map(|item| item.node.place.clone());
+            let key = format!("incidents.{key}");
+            section.note(Problem::warning(place, key, format!("there is no file {}", path.display())));
+        }
+        Some(path)
+    };
+    let vendors = file(
+        "vendor_file",
+        "A list of hardware makers, as oui.txt of the IEEE. Left out: that of the packages ieee-data, hwdata or nmap, \
+         if one is there.",
+    );
+    let countries = file(
+        "country_database",
+        "A database of countries in MaxMind's format (.mmdb), as GeoLite2-Country, GeoLite2-City or those of DB-IP. It \
+         is held in memory.",
+    );
+    let networks = file("network_database", "The same of networks, as GeoLite2-ASN or DB-IP's ASN Lite.");
+    IncidentSettings { watch, lookups: LookupSettings { reverse_names, vendors, countries, networks } }
 }
 
 fn store(section: &mut Section<'_>, folder: &Path) -> StoreSettings {

@@ -106,7 +106,7 @@ fn made(settings: &TlsSettings) -> Result<Identity, String> {
     haldane_core::session::Random::fill(&mut System, &mut random);
     let oldest = match settings.stack {
         TlsStack::OpenSsl => OLDEST,
-        TlsStack::Schannel => OLDEST_OF_WINDOWS,
+        TlsStack::Schannel | TlsStack::Controller => OLDEST_OF_WINDOWS,
     };
     let days = u32::from_be_bytes(random).checked_rem(oldest).unwrap_or_default();
     let age = Duration::from_secs(
@@ -116,6 +116,7 @@ fn made(settings: &TlsSettings) -> Result<Identity, String> {
     let made = match settings.stack {
         TlsStack::OpenSsl => Identity::self_signed(&names, age),
         TlsStack::Schannel => Identity::of_windows(&names, age),
+        TlsStack::Controller => Identity::of_controller(&names, age),
     };
     made.map_err(|error| format!("cannot make a certificate: {error}"))
 }
@@ -158,6 +159,7 @@ fn file_name(settings: &TlsSettings) -> PathBuf {
     let kind = match settings.stack {
         TlsStack::OpenSsl => "tls",
         TlsStack::Schannel => "tls-windows",
+        TlsStack::Controller => "tls-controller",
     };
     PathBuf::from(format!("{kind}-{}", settings.domain_name.chars().map(safe).collect::<String>()))
 }

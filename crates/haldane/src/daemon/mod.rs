@@ -4,8 +4,10 @@
 //! connections, sessions hang up, the store takes what they reported, sinks finish what is under way.
 
 pub mod certificates;
+mod conclusions;
 pub mod decoys;
 pub mod kinds;
+pub mod lookups;
 pub mod operations;
 pub mod outlets;
 pub mod privileges;
@@ -228,10 +230,7 @@ fn drop_privileges(options: &Options, config: &Config) -> Result<Option<privileg
 }
 
 /// The store of that configuration.
-fn open_store(
-    config: &Config,
-    process: Box<dyn FnMut(&mut haldane_core::Event) + Send>,
-) -> Result<Store, haldane_store::Error> {
+fn open_store(config: &Config, process: haldane_store::Process) -> Result<Store, haldane_store::Error> {
     let options = haldane_store::Options {
         folder: config.store.folder.clone(),
         keep_for: config.store.keep_for,

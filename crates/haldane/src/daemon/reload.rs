@@ -77,7 +77,23 @@ impl Canary {
         }
         let bait = checker(config.services.iter().chain(changed.iter().map(|loaded| &loaded.config)));
         *self.checker.lock().unwrap_or_else(PoisonError::into_inner) = bait.clone();
-        self.pipeline.lock().unwrap_or_else(PoisonError::into_inner).reconfigure(config.ignore.clone(), bait);
+        let (ignore, rules, watch) = (config.ignore.clone(), config.rules.clone(), config.incidents.watch);
+        let counted = self
+            .pipeline
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .reconfigure(ignore, rules, bait, watch);
+        for rule in counted.iter() {
+            info!(
+                rule = rule.name,
+                line = rule.line,
+                action = rule.action.name(),
+                events = rule.hits(),
+                "rule counted"
+            );
+        }
+        // Databases may be newer, too.
+        self.sources.find_out(&config.incidents.lookups);
         ways.ground.resize(&config.limits);
 
         let kept: Vec<String> = config.services.drain(..).map(|service| service.fingerprint).collect();

@@ -19,6 +19,7 @@ use tracing::{error, info, warn};
 
 use super::{
     Error,
+    conclusions::{Conclusions, Sources},
     decoys::{Decoy, Failed, Ground, Place, Prepared},
     kinds::{DROPPED, RENEWED, SERVICE_FAILED, STOPPED},
     operations::{Operations, Watched},
@@ -35,9 +36,6 @@ const STORE: Duration = Duration::from_millis(4_600);
 /// How often certificates are looked at.
 const CERTIFICATE_LOOK: Duration = Duration::from_secs(86_400);
 
-/// An incident ends after this much silence from its source.
-const QUIET: Duration = Duration::from_secs(600);
-
 /// Everything that runs.
 pub(super) struct Canary {
     pub(super) config: Config,
@@ -45,6 +43,7 @@ pub(super) struct Canary {
     pub(super) around: Surroundings,
     store: Store,
     pub(super) pipeline: Arc<Mutex<Pipeline>>,
+    pub(super) sources: Sources,
     pub(super) checker: Arc<Mutex<Checker>>,
     pub(super) decoys: Vec<Decoy>,
     pub(super) outlets: Vec<Outlet>,
@@ -72,11 +71,11 @@ impl Canary {
     ) -> Result<Self, haldane_store::Error> {
         let first_incident = haldane_store::newest(&config.store.folder).saturating_add(1);
         let pipeline = Arc::new(Mutex::new(pipeline(&config, bait.clone(), first_incident)));
-        let shared = Arc::clone(&pipeline);
-        let process = move |event: &mut haldane_core::Event| {
-            shared.lock().unwrap_or_else(PoisonError::into_inner).take(event);
-        };
-        let store = super::open_store(&config, Box::new(process))?;
+        let asking = Arc::default();
+        let conclusions = Conclusions { pipeline: Arc::clone(&pipeline), asking: Arc::clone(&asking) };
+        let store = super::open_store(&config, Box::new(conclusions))?;
+        let sources = Sources::new(Arc::clone(&pipeline), asking, store.waker());
+        sources.find_out(&config.incidents.lookups);
         let checker = Arc::new(Mutex::new(bait));
         let current = Arc::clone(&checker);
         let check = move |event: &haldane_core::Event| {
@@ -91,6 +90,7 @@ impl Canary {
             around,
             store,
             pipeline,
+            sources,
             checker,
             decoys: Vec::new(),
             outlets: Vec::new(),
@@ -308,7 +308,13 @@ pub(super) fn notify(state: &str) {
 
 /// What the configuration makes of events.
 fn pipeline(config: &Config, checker: Checker, first_incident: u64) -> Pipeline {
-    Pipeline::new(Settings { ignore: config.ignore.clone(), checker, quiet: QUIET, first_incident })
+    Pipeline::new(Settings {
+        ignore: config.ignore.clone(),
+        rules: config.rules.clone(),
+        checker,
+        watch: config.incidents.watch,
+        first_incident,
+    })
 }
 
 /// The bait of all services.

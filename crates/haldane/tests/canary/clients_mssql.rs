@@ -7,8 +7,18 @@ use serde_json::Value;
 use crate::fixture::{Canary, client, free_port, installed, python};
 
 fn canary(settings: &str) -> (Canary, u16) {
+    canary_on("2019", settings)
+}
+
+/// The same on that Windows.
+fn canary_on(windows: &str, settings: &str) -> (Canary, u16) {
     let port = free_port();
-    (Canary::start(&format!("[service.mssql]\nport = {port}\n{settings}")), port)
+    (
+        Canary::start(&format!(
+            "[host]\nwindows = \"{windows}\"\n[service.mssql]\nport = {port}\n{settings}"
+        )),
+        port,
+    )
 }
 
 /// All logins, SQL Server's own and Windows'.
@@ -146,12 +156,14 @@ except Exception as error:
 
 #[test]
 fn microsoft_s_driver_goes_on_to_log_in() {
-    for (version, options, agreed, tls) in [
-        ("2019", "TrustServerCertificate=yes;", "all", "TLSv1.2"),
-        ("2012", "Encrypt=no;", "login", "TLSv1.2"),
-        ("2022", "Encrypt=strict;ServerCertificate={certificate};", "strict", "TLSv1.3"),
+    let strict = "Encrypt=strict;ServerCertificate={certificate};";
+    for (windows, version, options, agreed, tls) in [
+        ("2019", "2019", "TrustServerCertificate=yes;", "all", "TLSv1.2"),
+        ("2019", "2012", "Encrypt=no;", "login", "TLSv1.2"),
+        ("2019", "2022", strict, "strict", "TLSv1.2"),
+        ("2022", "2022", strict, "strict", "TLSv1.3"),
     ] {
-        let (canary, port) = canary(&format!("version = \"{version}\""));
+        let (canary, port) = canary_on(windows, &format!("version = \"{version}\""));
         let certificate = canary.folder.path().join("certificate.pem");
         let pem = ["mssql.pem", "mssql-old.pem"].map(|name| canary.folder.path().join("state").join(name));
         let pem = pem.iter().find_map(|path| fs::read_to_string(path).ok()).unwrap();
@@ -228,7 +240,7 @@ fn nmap_names_the_product_and_its_scripts_read_our_names() {
 }
 
 /// nmap's files, with the mistake mended that keeps the scripts of 7.93 from running (nmap/nmap#2622).
-fn scripts(folder: &Path) -> Option<String> {
+pub fn scripts(folder: &Path) -> Option<String> {
     let data = folder.join("nmap");
     let copied = Command::new("cp").args(["-r", "/usr/share/nmap"]).arg(&data).status().unwrap();
     let library = data.join("nselib/mssql.lua");

@@ -88,8 +88,13 @@ fn masked(line: &str) -> String {
         assert!(text.len() == digits && text.bytes().all(|byte| byte.is_ascii_hexdigit()), "{line}");
     };
     let logdata = &event["logdata"];
-    let mut headed = String::new();
+    let (mut headed, mut found) = (String::new(), "");
     match event["logtype"].as_u64().unwrap() {
+        // It loses the password, and the client names the machine that it runs on.
+        9001 => {
+            mask("HostName", &logdata["HostName"]);
+            found = "\"Password\": \"secret\", ";
+        }
         // It never decodes them.
         7001 => ["PASSWORD", "USERNAME"].iter().for_each(|key| mask(key, &logdata[key])),
         12001 => {
@@ -119,7 +124,7 @@ fn masked(line: &str) -> String {
         assert!(text.starts_with("SSH-2.0-OpenSSH_"), "{line}");
         mask("REMOTEVERSION", version);
     }
-    masked + &headed
+    masked.replace(found, "") + &headed
 }
 
 /// As Python writes it.
@@ -151,6 +156,10 @@ fn visit_others(ports: &Ports) {
     client("snmpget", &["-m", "", "-v2c", "-c", "private", "-t", "1", "-r", "0", &agent, name]);
     let port = ports.of("tftp").to_string();
     client("tftp", &["127.0.0.1", &port, "-c", "get", "startup-config", "/dev/null"]);
+    client("tsql", &["-H", "127.0.0.1", "-p", &ports.of("mssql").to_string(), "-U", "sa", "-P", "secret"]);
+    let mut rdp = connect(ports.of("rdp"));
+    rdp.write_all(b"\x03\0\0\x2d\x28\xe0\0\0\0\0\0Cookie: mstshash=rdpuser\r\n\x01\0\x08\0\0\0\0\0").unwrap();
+    rdp.read_exact(&mut [0; 19]).unwrap();
     let mut vnc = connect(ports.of("vnc"));
     let mut answer = [0; 30];
     vnc.read_exact(&mut answer[..12]).unwrap();
@@ -216,7 +225,8 @@ fn visit(canary: &Canary, ports: &Ports) {
 
 #[test]
 fn the_same_clients_leave_the_same_lines_as_at_opencanary() {
-    let clients = ["curl", "sshpass", "ssh", "mysql", "redis-cli", "git", "sipsak", "snmpget", "tftp"];
+    let clients =
+        ["curl", "sshpass", "ssh", "mysql", "redis-cli", "git", "sipsak", "snmpget", "tftp", "tsql"];
     if !clients.into_iter().all(installed) {
         return;
     }

@@ -26,7 +26,7 @@ fn redis(port: u16) -> String {
 }
 
 fn webhook(port: u16) -> String {
-    format!("[sink.webhook]\nurl = \"http://127.0.0.1:{port}/alert\"\n")
+    format!("[sink.webhook]\nurl = \"http://127.0.0.1:{port}/alert\"\nmask = false\n")
 }
 
 fn is(kind: &'static str, sink: &'static str) -> impl Fn(&Value) -> bool {
@@ -37,7 +37,8 @@ fn is(kind: &'static str, sink: &'static str) -> impl Fn(&Value) -> bool {
 fn a_mail_waits_until_its_server_is_back() {
     let (port, server) = (free_port(), free_port());
     let sink = format!(
-        "[sink.mail]\ntype = \"smtp\"\nhost = \"127.0.0.1\"\nport = {server}\nsecurity = \"none\"\n\
+        "[sink.mail]\ntype = \"smtp\"\nhost = \"127.0.0.1\"\nport = {server}\nsecurity = \"none\"\nmask = false\n\
+         notify = \"event\"\n\
          from = \"canary@example.org\"\nto = [\"alice@example.org\"]\n"
     );
     let canary = Canary::start(&format!("{}{sink}", redis(port)));

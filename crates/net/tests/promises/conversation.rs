@@ -31,13 +31,17 @@ impl Bench {
     }
 
     fn with_queue(limits: Limits, room: usize) -> Self {
+        Self::speaking(TlsUse::Never, limits, room)
+    }
+
+    fn speaking(tls: TlsUse, limits: Limits, room: usize) -> Self {
         let (client, server) = duplex(64 * 1024);
         let (sender, events) = mpsc::channel(room);
         let stop = CancellationToken::new();
         let reporter = Reporter::new(sender, "echo", peer("::ffff:192.0.2.7"));
         let token = stop.clone();
         let task = tokio::spawn(async move {
-            let served = Served { protocol: Arc::new(Echo(limits)), tls: TlsUse::Never, acceptor: None };
+            let served = Served { protocol: Arc::new(Echo(limits)), tls, acceptor: None };
             drive(Conn::new(server, limits), &served, reporter, token).await;
         });
         Self { client, events, stop, task }
@@ -333,4 +337,15 @@ async fn events_carry_the_unmapped_peer_one_session_and_ordered_ids() {
     assert!(events.iter().all(|event| event.source() == Some("192.0.2.7".parse().unwrap())));
     assert!(events.iter().all(|event| event.session == events[0].session && event.service == "echo"));
     assert!(events.windows(2).all(|pair| pair[0].id != pair[1].id));
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_a_session_wants_no_tls_from_the_first_byte_that_byte_is_a_message_s() {
+    let mut bench = Bench::speaking(TlsUse::Either, LIMITS, 100);
+    let recording = bench.keep_recording();
+    assert_eq!(bench.hear().await, "hello\n");
+    bench.say("\u{16}\u{3}\u{1}\n").await;
+    assert_eq!(bench.hear().await, "\u{16}\u{3}\u{1}\n");
+    bench.say("bye\n").await;
+    assert!(names(&recording.await.unwrap()).contains(&"echo.word"));
 }

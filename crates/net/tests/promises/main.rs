@@ -51,6 +51,9 @@ impl Session for Talk {
     fn greet(&mut self, cx: &mut Cx<'_>) {
         cx.reply("hello\n");
     }
+    fn begins_with_tls(&self) -> bool {
+        false
+    }
     fn parse(&self, input: &mut Input<'_>) -> Result<Vec<u8>, Halt> {
         match input.peek()? {
             b'!' => Err(Halt::Malformed("not a word")),

@@ -1,7 +1,7 @@
 //! The body of a request, piece by piece (RFC 9112, sections 6 and 7). No more of it is ever held than is
 //! evidence.
 
-use haldane_core::{Halt, Input};
+use haldane_core::{Halt, Input, Sighting, Untrusted};
 
 use super::request::{Bad, Head, LINE, Line, Version};
 
@@ -32,6 +32,63 @@ pub(crate) enum Piece {
     Data(Vec<u8>),
     /// A line of the chunked coding.
     Line(Line),
+}
+
+/// A piece of a request: a line of its head, or a piece of its body.
+#[derive(Debug)]
+pub struct Message(pub(crate) Part);
+
+/// What is in it.
+#[derive(Debug)]
+pub(crate) enum Part {
+    Line(Line),
+    Piece(Piece),
+}
+
+impl Message {
+    /// Takes the next; `body`: how that is framed, if one has begun.
+    pub(crate) fn parse(body: Option<Framing>, input: &mut Input<'_>) -> Result<Self, Halt> {
+        match body {
+            Some(framing) => framing.parse(input).map(|piece| Self(Part::Piece(piece))),
+            None => Line::parse(input).map(|line| Self(Part::Line(line))),
+        }
+    }
+}
+
+/// What is kept of a body.
+#[derive(Debug, Default)]
+pub(crate) struct Body {
+    /// Its beginning.
+    pub(crate) kept: Vec<u8>,
+    /// How long it is.
+    size: u64,
+}
+
+impl Body {
+    /// Takes a piece. Returns whether that is all of it that is kept.
+    pub(crate) fn take(&mut self, data: &[u8]) -> bool {
+        self.size = self.size.saturating_add(u64::try_from(data.len()).unwrap_or(u64::MAX));
+        let room = Untrusted::MAX.saturating_sub(self.kept.len());
+        self.kept.extend_from_slice(data.get(..room).unwrap_or(data));
+        self.kept.len() >= Untrusted::MAX
+    }
+
+    /// Adds it to an event, if there is any.
+    pub(crate) fn facts(&self, seen: Sighting) -> Sighting {
+        match self.size {
+            0 => seen,
+            size => seen.with("body", self.kept.as_slice()).with("body_size", size),
+        }
+    }
+}
+
+impl Piece {
+    /// What came.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Data(bytes) | Self::Line(Line::Whole { text: bytes, .. } | Line::Long(bytes)) => bytes,
+        }
+    }
 }
 
 impl Framing {
@@ -74,6 +131,14 @@ impl Framing {
                 input.take(here).map(|data| Piece::Data(data.to_vec()))
             }
             Self::Done | Self::Size | Self::Ending | Self::Trailer => Line::parse(input).map(Piece::Line),
+        }
+    }
+
+    /// What follows that piece. See [`Self::after_line`].
+    pub(crate) fn after(self, piece: &Piece, strict: bool) -> Result<Self, u16> {
+        match piece {
+            Piece::Data(data) => Ok(self.after_data(data.len())),
+            Piece::Line(line) => self.after_line(line, strict),
         }
     }
 

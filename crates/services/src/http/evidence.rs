@@ -1,10 +1,11 @@
 //! A request as an event: which kind it is, and everything it revealed.
 
-use haldane_core::{Login, Peer, Severity, Sighting, Untrusted, Value};
+use haldane_core::{Login, Peer, Severity, Sighting, Value};
 
 use super::{
     EXPLOIT, FORM, LOGIN, MALFORMED, METHOD, PAGE, PROBE, REDIRECT, REQUEST, Server,
     answer::Route,
+    body::Body,
     exploit, login,
     negotiate::Said,
     request::{Head, Version, split_port},
@@ -21,22 +22,18 @@ pub(super) struct Exchange {
     pub(super) broken: Option<&'static str>,
     /// Its credentials, if they are those of NTLM or Negotiate.
     pub(super) said: Option<Box<Said>>,
-    body: Vec<u8>,
-    size: u64,
+    body: Body,
     reported: bool,
 }
 
 impl Exchange {
     pub(super) fn new(head: Head, route: Route, said: Option<Box<Said>>) -> Self {
-        Self { head, route, close: false, broken: None, said, body: Vec::new(), size: 0, reported: false }
+        Self { head, route, close: false, broken: None, said, body: Body::default(), reported: false }
     }
 
     /// Takes a piece of the body. Returns whether that is all of it that is kept, and not reported yet.
     pub(super) fn take(&mut self, data: &[u8]) -> bool {
-        self.size = self.size.saturating_add(u64::try_from(data.len()).unwrap_or(u64::MAX));
-        let room = Untrusted::MAX.saturating_sub(self.body.len());
-        self.body.extend_from_slice(data.get(..room).unwrap_or(data));
-        self.body.len() >= Untrusted::MAX && !self.reported
+        self.body.take(data) && !self.reported
     }
 
     pub(super) fn unreported(&self) -> bool {
@@ -47,10 +44,12 @@ impl Exchange {
     pub(super) fn seen(&mut self, server: &Server, peer: &Peer) -> Sighting {
         self.reported = true;
         let head = &self.head;
-        let login =
-            self.of_handshake().or_else(|| login::of_content(head, &self.body)).or_else(|| self.of_field());
-        let exploit = exploit::exploit(head, &self.body);
-        let probe = exploit::probe(head, &self.body);
+        let login = self
+            .of_handshake()
+            .or_else(|| login::of_content(head, &self.body.kept))
+            .or_else(|| self.of_field());
+        let exploit = exploit::exploit(head, &self.body.kept);
+        let probe = exploit::probe(head, &self.body.kept);
         let page = self.route == Route::Page;
         let on_page = head.path == b"/index.html";
         let root = matches!(&self.route, Route::Moved(302, _));
@@ -78,9 +77,7 @@ impl Exchange {
                 seen = seen.with(key, name);
             }
         }
-        if self.size > 0 {
-            seen = seen.with("body", self.body.as_slice()).with("body_size", self.size);
-        }
+        seen = self.body.facts(seen);
         seen
     }
 

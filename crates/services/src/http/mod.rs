@@ -29,10 +29,10 @@ mod tests;
 use std::{sync::Arc, time::Duration};
 
 use haldane_core::{
-    Absent, Class, Compat, Host, Kind, Limits, Part, Peer, Protocol, Section, Severity, Windows,
+    Absent, Class, Compat, Host, Kind, Limits, Part, Peer, Protocol, Section, Severity, TlsStack, Windows,
 };
 
-use persona::Persona;
+use persona::{Family, Persona};
 pub use session::{Connection, Message};
 use site::Site;
 
@@ -141,6 +141,16 @@ impl Server {
     }
 }
 
+impl Server {
+    /// Whose TLS it speaks.
+    pub(crate) fn stack(&self) -> TlsStack {
+        match self.persona.family {
+            Family::Iis => TlsStack::Schannel,
+            Family::Apache(_) | Family::Nginx | Family::Lighttpd => TlsStack::OpenSsl,
+        }
+    }
+}
+
 impl Auth {
     fn configure(section: &mut Section<'_>) -> Option<Self> {
         let about = "Ask for credentials with a 401: \"basic\", \"digest\", \"ntlm\" and \"negotiate\", offered in \
@@ -176,5 +186,9 @@ impl Protocol for Http {
 
     fn session(&self, _peer: &Peer) -> Connection {
         Connection::new(Arc::clone(&self.0))
+    }
+
+    fn stack(&self) -> TlsStack {
+        self.0.stack()
     }
 }

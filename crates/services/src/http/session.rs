@@ -6,12 +6,12 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use haldane_core::{Cx, Flow, Halt, Input, Session, Sighting, Timeout, Untrusted};
+use haldane_core::{Cx, Flow, Halt, Input, Session, Sighting, Timeout, TlsStack, Untrusted};
 
 use super::{
     MALFORMED, Server,
     answer::{Route, Wish},
-    body::{Framing, Piece},
+    body::{Framing, Part, Piece},
     evidence::Exchange,
     negotiate::{Handshake, Said},
     request::{Bad, Head, Line, TOO_LARGE, Version, valid_host},
@@ -50,15 +50,7 @@ enum State {
     Body(Box<Exchange>, Framing),
 }
 
-/// A piece of a request.
-#[derive(Debug)]
-pub struct Message(Part);
-
-#[derive(Debug)]
-enum Part {
-    Line(Line),
-    Piece(Piece),
-}
+pub use super::body::Message;
 
 impl Connection {
     pub(crate) fn new(server: Arc<Server>) -> Self {
@@ -176,25 +168,19 @@ impl Connection {
         let State::Body(mut exchange, framing) = mem::replace(&mut self.state, State::Idle) else {
             return Flow::Close;
         };
-        let next = match piece {
-            Piece::Data(data) => {
-                if exchange.take(&data) {
-                    // Enough is known, and the rest may never come.
-                    cx.report(exchange.seen(&self.server, cx.peer()));
-                }
-                framing.after_data(data.len())
+        let next = match framing.after(&piece, self.server.persona.strict()) {
+            Ok(next) => next,
+            Err(status) => {
+                exchange.take(piece.bytes());
+                exchange.close = true;
+                exchange.broken = Some("broken chunk");
+                return self.end(exchange, Some(status), cx);
             }
-            Piece::Line(line) => match framing.after_line(&line, self.server.persona.strict()) {
-                Ok(next) => next,
-                Err(status) => {
-                    let (Line::Whole { text, .. } | Line::Long(text)) = &line;
-                    exchange.take(text);
-                    exchange.close = true;
-                    exchange.broken = Some("broken chunk");
-                    return self.end(exchange, Some(status), cx);
-                }
-            },
         };
+        if matches!(&piece, Piece::Data(data) if exchange.take(data)) {
+            // Enough is known, and the rest may never come.
+            cx.report(exchange.seen(&self.server, cx.peer()));
+        }
         if next == Framing::Done {
             return self.end(exchange, None, cx);
         }
@@ -260,10 +246,11 @@ impl Session for Connection {
     type Message = Message;
 
     fn parse(&self, input: &mut Input<'_>) -> Result<Message, Halt> {
-        match &self.state {
-            State::Body(_, framing) => framing.parse(input).map(|piece| Message(Part::Piece(piece))),
-            State::Idle | State::Head(..) => Line::parse(input).map(|line| Message(Part::Line(line))),
-        }
+        let body = match &self.state {
+            State::Body(_, framing) => Some(*framing),
+            State::Idle | State::Head(..) => None,
+        };
+        Message::parse(body, input)
     }
 
     fn handle(&mut self, message: Message, cx: &mut Cx<'_>) -> Flow {
@@ -289,6 +276,12 @@ impl Session for Connection {
     fn plain(&mut self, head: &[u8], cx: &mut Cx<'_>) {
         let line = head.split(|byte| *byte == b'\n').next().unwrap_or_default().trim_ascii_end();
         let head = Head::parse(line).unwrap_or_else(|_| Head::unreadable(line));
+        // HTTP.sys hangs up.
+        if self.server.stack() == TlsStack::Schannel {
+            let exchange = Exchange::new(head, Route::Refused(400), None);
+            cx.report(exchange.malformed(&self.server, "plain HTTP on a TLS port", line));
+            return;
+        }
         let note = "Reason: You're speaking plain HTTP to an SSL-enabled server port.<br />\n";
         let reply = match self.server.persona.signs() {
             // 2.2 takes it for HTTP/0.9.

@@ -1,9 +1,9 @@
 //! HTTP over TLS (RFC 9110, section 4.2.2): the same web server, and the same events, as [`crate::http`], inside TLS
-//! from the first byte. Plain HTTP is answered as mod_ssl answers it.
+//! from the first byte, which is that of Windows where the banner is. Plain HTTP is answered as mod_ssl answers it, or not at all.
 
 use std::sync::Arc;
 
-use haldane_core::{Host, Kind, Limits, Peer, Protocol, Section, TlsUse};
+use haldane_core::{Host, Kind, Limits, Peer, Protocol, Section, TlsStack, TlsUse};
 
 use crate::http::{self, Connection, Server};
 
@@ -26,5 +26,9 @@ impl Protocol for Https {
 
     fn session(&self, _peer: &Peer) -> Connection {
         Connection::new(Arc::clone(&self.0))
+    }
+
+    fn stack(&self) -> TlsStack {
+        self.0.stack()
     }
 }

@@ -1,6 +1,6 @@
 //! The certificate that SQL Server makes for itself where it has none.
 
-use haldane_core::Host;
+use haldane_core::{Host, TlsStack};
 use haldane_tls::{Acceptor, Identity, Offer};
 use openssl::{
     asn1::{Asn1Integer, Asn1Time, Asn1Type},
@@ -19,6 +19,8 @@ use super::persona::{Persona, Version};
 const NAME: &str = "SSL_Self_Signed_Fallback";
 /// Thirty years.
 const DAYS: u32 = 10_957;
+/// The first build of Windows with TLS 1.3, Server 2022.
+const HAS_TLS13: u16 = 20_348;
 /// Bits of the serial number: 16 bytes, positive, the first of them no zero.
 const SERIAL_BITS: i32 = 126;
 
@@ -32,9 +34,13 @@ pub fn equip(persona: &mut Persona, host: &Host) -> Result<(), String> {
     let mut make = || made(persona.version).map_err(|error| format!("no certificate could be made: {error}"));
     let pem = host.keep.keep(None, file, &mut make)?;
     let read = Identity::from_pem(&pem, &pem).and_then(|identity| {
-        let wrapped = Acceptor::offering(&identity, Offer { alpn: b"", tls13: false })?;
+        let wrapped = Acceptor::of(TlsStack::Schannel, &identity)?;
         let strict = match persona.version.is_strict() {
-            true => Some(Acceptor::offering(&identity, Offer { alpn: b"tds/8.0", tls13: true })?),
+            true => {
+                let tls13 = persona.windows.release.build >= HAS_TLS13;
+                let offer = Offer { alpn: b"tds/8.0", tls13 };
+                Some(Acceptor::offering(TlsStack::Schannel, &identity, offer)?)
+            }
             false => None,
         };
         Ok((wrapped, strict))

@@ -251,6 +251,3 @@ pub fn indication(content: &[u8]) -> Vec<u8> {
     let head = [&[0x68, 0, 1][..], &IO_CHANNEL.to_be_bytes(), &[0x70]].concat();
     [head, per(content.len()), content.to_vec()].concat()
 }
-
-/// DisconnectProviderUltimatum: rn-user-requested.
-pub const ULTIMATUM: [u8; 2] = [0x21, 0x80];

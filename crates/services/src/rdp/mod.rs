@@ -6,8 +6,8 @@
 //!   that it offers;
 //! - `rdp.login`: what it logs in with. Under network level authentication (the default) that is the answer to our
 //!   NTLM challenge, as a line for hashcat (mode 5600 or 5500), and it is refused as by a Windows that knows no such
-//!   user. Under TLS alone, or RDP's own security, it is the password itself, and the connection ends as that to a
-//!   server whose licences have run out, which tells nobody that the password was not looked at;
+//!   user. Under TLS alone, or RDP's own security, it is the password itself; the client is shown the part of the logon
+//!   screen that says that it was wrong, if it can be shown any, and the connection ends;
 //! - `rdp.client`: computer's name, build, keyboard layout, size of the desktop and virtual channels;
 //! - `rdp.session`: a desktop asked for without any credentials;
 //! - `rdp.challenge`: our NTLM challenge taken and not answered, as scanners do that want our names;
@@ -17,6 +17,7 @@
 //! Protocol: MS-RDPBCGR for all but network level authentication, which is MS-CSSP.
 
 pub mod credssp;
+pub mod desktop;
 pub mod info;
 pub mod mcs;
 pub mod persona;

@@ -13,7 +13,7 @@ use openssl::{
     sha::sha1,
 };
 
-use haldane_wire::ntlm_key::rc4;
+use haldane_wire::ntlm_key::Rc4;
 
 use super::mcs;
 
@@ -136,35 +136,67 @@ fn signature(signed: &[u8]) -> Result<Vec<u8>, ErrorStack> {
     Ok(signature)
 }
 
-/// Opens the first encrypted data of a client (section 5.3.6): what comes after its code.
-pub fn decrypt(method: u32, client: &[u8; RANDOM], server: &[u8; RANDOM], sealed: &[u8]) -> Option<Vec<u8>> {
-    let mut key = key(client, server);
-    // Weaker keys begin with the same bytes for all (section 5.3.5.1).
+/// What both sides encrypt with.
+pub struct Keys {
+    /// The key of the codes.
+    code: Vec<u8>,
+    sealing: Rc4,
+    opening: Rc4,
+}
+
+impl std::fmt::Debug for Keys {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Keys").finish_non_exhaustive()
+    }
+}
+
+impl Keys {
+    /// Makes them of the random bytes of both sides (section 5.3.5.1).
+    pub fn new(method: u32, client: &[u8; RANDOM], server: &[u8; RANDOM]) -> Self {
+        let both = [&client[..], &server[..]].concat();
+        let salted = |secret: &[u8], salt: &[u8]| {
+            let inner = sha1(&[salt, secret, &both].concat());
+            Md5::digest([secret, &inner].concat()).to_vec()
+        };
+        let thrice = |secret: &[u8], salts: [&[u8]; 3]| salts.map(|salt| salted(secret, salt)).concat();
+        let halves = [client, server].map(|random| random.get(..24).unwrap_or_default());
+        let master = thrice(&halves.concat(), [b"A", b"BB", b"CCC"]);
+        let blob = thrice(&master, [b"X", b"YY", b"ZZZ"]);
+        let third = |at: std::ops::Range<usize>| blob.get(at).unwrap_or_default();
+        let last = |secret: &[u8]| Md5::digest([secret, &both].concat()).to_vec();
+        Self {
+            code: weakened(method, third(0..16).to_vec()),
+            sealing: Rc4::new(&weakened(method, last(third(16..32)))),
+            opening: Rc4::new(&weakened(method, last(third(32..48)))),
+        }
+    }
+
+    /// Opens data of the client (section 5.3.6): what comes after its code.
+    pub fn open(&mut self, sealed: &[u8]) -> Option<Vec<u8>> {
+        Some(self.opening.apply(sealed.get(MAC..)?))
+    }
+
+    /// Encrypts data for the client, with its code in front (section 5.3.6.1).
+    pub fn seal(&mut self, text: &[u8]) -> Vec<u8> {
+        let length = u32::try_from(text.len()).unwrap_or_default().to_le_bytes();
+        let inner = sha1(&[&self.code, &[0x36; 40][..], &length, text].concat());
+        let code = Md5::digest([&self.code, &[0x5c; 48][..], &inner].concat());
+        [code.get(..MAC).unwrap_or_default(), &self.sealing.apply(text)].concat()
+    }
+}
+
+/// Weaker keys begin with the same bytes for all.
+fn weakened(method: u32, mut key: Vec<u8>) -> Vec<u8> {
     let salt: &[u8] = match method {
         mcs::BITS_40 => &[0xd1, 0x26, 0x9e],
         mcs::BITS_56 => &[0xd1],
-        _ => &[],
+        _ => return key,
     };
+    key.truncate(8);
     for (byte, salt) in key.iter_mut().zip(salt) {
         *byte = *salt;
     }
-    let key = if salt.is_empty() { key.as_slice() } else { key.get(..8)? };
-    Some(rc4(key, sealed.get(MAC..)?))
-}
-
-/// The key of what the client encrypts (section 5.3.5.1).
-fn key(client: &[u8; RANDOM], server: &[u8; RANDOM]) -> [u8; 16] {
-    let both = [&client[..], &server[..]].concat();
-    let salted = |secret: &[u8], salt: &[u8]| {
-        let inner = sha1(&[salt, secret, &both].concat());
-        Md5::digest([secret, &inner].concat()).to_vec()
-    };
-    let thrice = |secret: &[u8], salts: [&[u8]; 3]| salts.map(|salt| salted(secret, salt)).concat();
-    let halves = [client, server].map(|random| random.get(..24).unwrap_or_default());
-    let master = thrice(&halves.concat(), [b"A", b"BB", b"CCC"]);
-    let blob = thrice(&master, [b"X", b"YY", b"ZZZ"]);
-    let third = blob.get(32..).unwrap_or_default();
-    Md5::digest([third, &both].concat()).into()
+    key
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! One connection: negotiation, then network level authentication or the settings of a desktop.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use haldane_core::{Cx, Flow, Halt, Input, Login, Secret, Session, Sighting, Timeout, Untrusted};
 use haldane_wire::{
@@ -11,11 +11,12 @@ use haldane_wire::{
 
 use super::{
     CHALLENGE, CLIENT, CONNECT, EXPLOIT, HANDSHAKE, LOGIN, SESSION, credssp,
+    desktop::{self, Said},
     info::Info,
     mcs::{self, Client, Packet},
     persona::Persona,
     rdstls,
-    security::{self, RANDOM},
+    security::{Keys, RANDOM},
     x224::{self, Confirm, Request},
 };
 
@@ -29,9 +30,8 @@ const ENCRYPTED: u16 = 0x0008;
 /// SEC_INFO_PKT.
 const INFO: u16 = 0x0040;
 
-/// The header of a licensing packet, and LICENSE_ERROR_MESSAGE (sections 2.2.1.12.1.1 and 2.2.1.12.1.3): there is no
-/// licence server (6), and nothing goes on (1).
-const NO_LICENCE: [u8; 20] = [0x80, 0, 0, 0, 0xff, 3, 0x10, 0, 6, 0, 0, 0, 1, 0, 0, 0, 4, 0, 0, 0];
+/// What a server takes to make a desktop. Guessers read what comes at once with the licence as part of that.
+const DESKTOP: Duration = Duration::from_millis(100);
 
 /// One connection.
 #[derive(Debug)]
@@ -56,8 +56,24 @@ struct Talk {
     client: Client,
     /// Of RDP's own security, once agreed on: the method, and our random bytes.
     method: Option<(u32, [u8; RANDOM])>,
-    /// The client's.
-    random: Option<[u8; RANDOM]>,
+    /// What follows from these and the client's.
+    keys: Option<Box<Keys>>,
+    /// How far the desktop is.
+    desktop: Desktop,
+    /// Whether the client can be shown what is painted in pieces.
+    keeps_bitmaps: bool,
+}
+
+/// How far a desktop is.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+enum Desktop {
+    /// The client has not said yet who it is.
+    #[default]
+    None,
+    /// It has its licence.
+    Licensed,
+    /// It was told what there is, and makes itself ready.
+    Demanded,
 }
 
 /// What a client sends.
@@ -118,6 +134,14 @@ impl Session for Connection {
 
     fn finished(&mut self, _left: &[u8], cx: &mut Cx<'_>) {
         self.left(cx);
+    }
+
+    fn more(&mut self, cx: &mut Cx<'_>) {
+        let Some(talk) = self.talk.as_mut().filter(|talk| talk.desktop == Desktop::Licensed) else { return };
+        talk.desktop = Desktop::Demanded;
+        cx.pause(DESKTOP);
+        let demand = desktop::demand(talk.client.size);
+        talk.send(&demand, cx);
     }
 
     fn secured(&mut self, cx: &mut Cx<'_>) {
@@ -259,34 +283,77 @@ impl Connection {
 
     fn data(&mut self, content: &[u8], cx: &mut Cx<'_>) -> Flow {
         let Some(talk) = &mut self.talk else { return Flow::Close };
+        // Inside TLS, no header stands before what follows the licence.
+        if talk.desktop != Desktop::None && talk.method.is_none() {
+            return self.desktop(content, cx);
+        }
         let Some(([a, b, _, _], content)) = content.split_first_chunk() else {
             return odd("data without a header", content, cx);
         };
         let flags = u16::from_le_bytes([*a, *b]);
         if flags & EXCHANGE != 0 {
-            talk.random = self.persona.rdp.as_ref().and_then(|key| key.open(content));
-            return match talk.random {
-                Some(_) => Flow::Continue,
-                None => odd("not encrypted with our key", content, cx),
+            let random = self.persona.rdp.as_ref().and_then(|key| key.open(content));
+            let (Some(random), Some((method, server))) = (random, &talk.method) else {
+                return odd("not encrypted with our key", content, cx);
             };
+            talk.keys = Some(Box::new(Keys::new(*method, &random, server)));
+            return Flow::Continue;
+        }
+        let opened = match (flags & ENCRYPTED, &mut talk.keys) {
+            (0, _) => Some(content.to_vec()),
+            (_, Some(keys)) => keys.open(content),
+            (_, None) => None,
+        };
+        if talk.desktop != Desktop::None {
+            return self.desktop(&opened.unwrap_or_default(), cx);
         }
         if flags & INFO == 0 {
             return odd("data out of order", content, cx);
         }
-        let opened = match (flags & ENCRYPTED, talk.method, talk.random) {
-            (0, ..) => Some(content.to_vec()),
-            (1.., Some((method, server)), Some(client)) => {
-                security::decrypt(method, &client, &server, content)
-            }
-            _ => None,
-        };
         let Some(info) = opened.and_then(|info| Info::read(&info).ok()) else {
             return odd("no client information", content, cx);
         };
         cx.report(asked(&info, talk));
-        cx.reply(x224::data(&mcs::indication(&NO_LICENCE)));
-        cx.reply(x224::data(&mcs::ULTIMATUM));
+        talk.desktop = Desktop::Licensed;
+        cx.reply(x224::data(&mcs::indication(&desktop::LICENCE)));
+        Flow::Continue
+    }
+
+    /// The client, whose login was reported, waits for its desktop.
+    fn desktop(&mut self, content: &[u8], cx: &mut Cx<'_>) -> Flow {
+        let Some(talk) = &mut self.talk else { return Flow::Close };
+        let Some(said) = Said::read(content) else {
+            return odd("no part of a desktop", content, cx);
+        };
+        if let Some(answer) = said.answer(talk.client.user()) {
+            talk.send(&answer, cx);
+        }
+        match said {
+            Said::Capabilities(keeps_bitmaps) => talk.keeps_bitmaps = keeps_bitmaps,
+            Said::Fonts => return talk.turn_away(&self.persona, cx),
+            _ => {}
+        }
+        Flow::Continue
+    }
+}
+
+impl Talk {
+    /// What a guesser looks for, then the end. It comes without a word: where there is a reason, or an ultimatum in
+    /// which there always is one, hydra takes the server for broken and gives up after three guesses.
+    fn turn_away(&mut self, persona: &Persona, cx: &mut Cx<'_>) -> Flow {
+        if self.keeps_bitmaps {
+            self.send(&desktop::failure(persona), cx);
+        }
         Flow::Close
+    }
+
+    /// Sends a packet of the desktop, encrypted where that was agreed on.
+    fn send(&mut self, packet: &[u8], cx: &mut Cx<'_>) {
+        let sealed = match &mut self.keys {
+            Some(keys) => [&u32::from(ENCRYPTED).to_le_bytes()[..], &keys.seal(packet)].concat(),
+            None => packet.to_vec(),
+        };
+        cx.reply(x224::data(&mcs::indication(&sealed)));
     }
 }
 

@@ -15,7 +15,7 @@ mod session;
 
 use std::{sync::Arc, time::Duration};
 
-use haldane_core::{Class, Host, Kind, Limits, Peer, Protocol, Section, Severity, Windows};
+use haldane_core::{Class, Host, Kind, Limits, Peer, Protocol, Section, Severity, TlsStack, Windows};
 
 pub use session::{Connection, Message};
 
@@ -63,6 +63,8 @@ impl Protocol for Winrm {
         linger: Duration::from_secs(2),
         ..Limits::DEFAULT
     };
+    // HTTP.sys has nothing else, and the certificate that quickconfig makes bears the name of the machine.
+    const STACK: TlsStack = TlsStack::Schannel;
     const KINDS: &'static [&'static Kind] = &[&LOGIN, &REQUEST, &PROBE, &MALFORMED];
     const TRY: &'static str = "curl --ntlm --negotiate -u 'admin:secret' -H 'Content-Type: application/soap+xml' -d '' \
          http://{host}:{port}/wsman";

@@ -9,7 +9,7 @@ use super::{
     answer::{self, Page},
 };
 use crate::http::{
-    body::{Framing, Piece},
+    body::{Body, Framing, Part, Piece},
     exploit, login,
     negotiate::{Handshake, Said},
     request::{Bad, Head, Line, Version, token, valid_host},
@@ -38,20 +38,11 @@ enum State {
 struct Exchange {
     head: Head,
     said: Option<Said>,
-    body: Vec<u8>,
-    size: u64,
+    body: Body,
     reported: bool,
 }
 
-/// A piece of a request.
-#[derive(Debug)]
-pub struct Message(Part);
-
-#[derive(Debug)]
-enum Part {
-    Line(Line),
-    Piece(Piece),
-}
+pub use crate::http::body::Message;
 
 impl Connection {
     pub(super) fn new(server: Arc<Server>) -> Self {
@@ -61,7 +52,7 @@ impl Connection {
     fn exchange(&mut self, head: Head, cx: &mut Cx<'_>) -> Exchange {
         let value = head.field("Authorization");
         let said = value.and_then(|value| self.handshake.take(value, &self.server.windows, cx));
-        Exchange { head, said, body: Vec::new(), size: 0, reported: false }
+        Exchange { head, said, body: Body::default(), reported: false }
     }
 
     fn line(&mut self, line: Line, cx: &mut Cx<'_>) -> Flow {
@@ -160,27 +151,21 @@ impl Connection {
         let State::Body(mut exchange, framing) = mem::replace(&mut self.state, State::Idle) else {
             return Flow::Close;
         };
-        let next = match piece {
-            Piece::Data(data) => {
-                if exchange.take(&data) {
-                    // Enough is known, and the rest may never come.
-                    cx.report(exchange.seen(None));
+        let next = match framing.after(&piece, true) {
+            Ok(next) => next,
+            Err(_) => {
+                exchange.take(piece.bytes());
+                if !exchange.reported {
+                    cx.report(exchange.seen(Some("broken chunk")));
                 }
-                framing.after_data(data.len())
+                cx.reply(answer::BADLY_FORMED.show(false, cx.now()));
+                return Flow::Close;
             }
-            Piece::Line(line) => match framing.after_line(&line, true) {
-                Ok(next) => next,
-                Err(_) => {
-                    let (Line::Whole { text, .. } | Line::Long(text)) = &line;
-                    exchange.take(text);
-                    if !exchange.reported {
-                        cx.report(exchange.seen(Some("broken chunk")));
-                    }
-                    cx.reply(answer::BADLY_FORMED.show(false, cx.now()));
-                    return Flow::Close;
-                }
-            },
         };
+        if matches!(&piece, Piece::Data(data) if exchange.take(data)) {
+            // Enough is known, and the rest may never come.
+            cx.report(exchange.seen(None));
+        }
         if next == Framing::Done {
             return self.end(*exchange, cx);
         }
@@ -202,7 +187,8 @@ impl Connection {
             Version::OneOne => !head.says("Connection", "close"),
             _ => head.says("Connection", "keep-alive"),
         };
-        if head.method != b"POST" {
+        // HTTP.sys looks at credentials before the service sees the request.
+        if head.method != b"POST" && head.field("Authorization").is_none() {
             cx.reply(answer::bare(405, "Allow: POST\r\n", &[], !persistent, now));
             return if persistent { Flow::Continue } else { Flow::Close };
         }
@@ -231,10 +217,7 @@ impl Connection {
 impl Exchange {
     /// Takes a piece of the body. Returns whether that is all of it that is kept, and not reported yet.
     fn take(&mut self, data: &[u8]) -> bool {
-        self.size = self.size.saturating_add(u64::try_from(data.len()).unwrap_or(u64::MAX));
-        let room = Untrusted::MAX.saturating_sub(self.body.len());
-        self.body.extend_from_slice(data.get(..room).unwrap_or(data));
-        self.body.len() >= Untrusted::MAX && !self.reported
+        self.body.take(data) && !self.reported
     }
 
     /// Whether the path is the service's.
@@ -262,7 +245,7 @@ impl Exchange {
         let probe = match why {
             _ if head.method.is_empty() => None,
             _ if self.identifies() && self.asks_service() => Some("identify"),
-            _ => exploit::probe(head, &self.body),
+            _ => exploit::probe(head, &self.body.kept),
         };
         let kind = match why {
             _ if login.is_some() => &LOGIN,
@@ -280,7 +263,8 @@ impl Exchange {
         if let Some(agent) = head.field("User-Agent") {
             seen = seen.with("user_agent", agent);
         }
-        for (key, value) in [("probe", probe), ("why", why), ("exploit", exploit::exploit(head, &self.body))]
+        for (key, value) in
+            [("probe", probe), ("why", why), ("exploit", exploit::exploit(head, &self.body.kept))]
         {
             if let Some(value) = value {
                 seen = seen.with(key, value);
@@ -290,9 +274,7 @@ impl Exchange {
         if !lines.is_empty() {
             seen = seen.with("headers", Value::List(lines));
         }
-        if self.size > 0 {
-            seen = seen.with("body", self.body.as_slice()).with("body_size", self.size);
-        }
+        seen = self.body.facts(seen);
         if let Some(said) = &self.said {
             seen = said.facts(seen);
         }
@@ -307,10 +289,11 @@ impl Session for Connection {
     type Message = Message;
 
     fn parse(&self, input: &mut Input<'_>) -> Result<Message, Halt> {
-        match &self.state {
-            State::Body(_, framing) => framing.parse(input).map(|piece| Message(Part::Piece(piece))),
-            State::Idle | State::Head(..) => Line::parse(input).map(|line| Message(Part::Line(line))),
-        }
+        let body = match &self.state {
+            State::Body(_, framing) => Some(*framing),
+            State::Idle | State::Head(..) => None,
+        };
+        Message::parse(body, input)
     }
 
     fn handle(&mut self, message: Message, cx: &mut Cx<'_>) -> Flow {

@@ -39,6 +39,30 @@ impl Object {
         self.out.push('}');
     }
 
+    /// A member that is a list of one object; ended by [`Self::close_only`].
+    pub(super) fn open_only(&mut self, key: &str) {
+        self.key(key);
+        self.out.push_str("[{");
+    }
+
+    /// Ends that object and its list.
+    pub(super) fn close_only(&mut self) {
+        self.out.push_str("}]");
+    }
+
+    /// A list of texts of our own.
+    pub(super) fn words(&mut self, key: &str, words: &[&str]) {
+        self.key(key);
+        self.out.push('[');
+        for (at, word) in words.iter().enumerate() {
+            if at > 0 {
+                self.out.push(',');
+            }
+            write_utf8(&mut self.out, word.as_bytes());
+        }
+        self.out.push(']');
+    }
+
     /// Ends the whole.
     pub(super) fn finish(mut self) -> String {
         self.out.push('}');

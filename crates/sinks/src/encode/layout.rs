@@ -2,7 +2,7 @@
 
 use haldane_core::{Event, Section};
 
-use super::{Pattern, compatible, native, text};
+use super::{Pattern, cef, compatible, ecs, leef, native, ocsf, text};
 
 /// A format and, if one is set, a pattern in which it is the message.
 #[derive(Debug, Clone)]
@@ -12,33 +12,47 @@ pub struct Layout {
     node: String,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy)]
 enum Format {
-    Text { colour: bool },
-    Native,
-    Compatible,
+    Text {
+        colour: bool,
+    },
+    /// Made of the event and the name of this canary alone.
+    Line(Line),
 }
 
+/// Writes an event of the canary of that name.
+type Line = fn(&Event, &str) -> String;
+
+/// Every format, as the configuration calls it, after the word for whichever fits.
+pub(crate) const FORMATS: [&str; 8] = ["auto", "native", "compatible", "text", "ecs", "ocsf", "cef", "leef"];
+/// The formats that have no choices of their own, by their words in the configuration.
+const LINES: [(&str, Line); 6] = [
+    ("native", native),
+    ("compatible", compatible),
+    ("ecs", ecs),
+    ("ocsf", ocsf),
+    ("cef", cef),
+    ("leef", leef),
+];
+
 impl Layout {
-    /// Reads `format`, `pattern` and `date_format`. `default` is one of `text`, `native` and `compatible`.
+    /// Reads `format`, `pattern` and `date_format`. `default` is one of those words.
     pub fn configure(section: &mut Section<'_>, default: &'static str, node: &str) -> Self {
         let word = section.choice(
             "format",
             default,
-            &["native", "compatible", "text"],
-            "What is written for an event: native (JSON, everything), compatible (JSON as OpenCanary writes it) \
-             or text (a line for people).",
+            FORMATS.get(1..).unwrap_or_default(),
+            "What is written for an event: native (JSON, everything), compatible (JSON as OpenCanary writes it), \
+             text (a line for people), ecs (Elastic), ocsf, cef (ArcSight) or leef (QRadar).",
         );
         Self { pattern: pattern(section), ..Self::of(word, false, node) }
     }
 
     /// The format of that name.
     pub(crate) fn of(word: &str, colour: bool, node: &str) -> Self {
-        let format = match word {
-            "text" => Format::Text { colour },
-            "compatible" => Format::Compatible,
-            _ => Format::Native,
-        };
+        let line = LINES.iter().find(|(name, _)| *name == word).map(|(_, line)| Format::Line(*line));
+        let format = line.unwrap_or(Format::Text { colour });
         Self { format, pattern: None, node: node.to_owned() }
     }
 
@@ -52,8 +66,7 @@ impl Layout {
     pub fn line(&self, event: &Event) -> String {
         let line = match self.format {
             Format::Text { colour } => text(event, colour),
-            Format::Native => native(event, &self.node),
-            Format::Compatible => compatible(event, &self.node),
+            Format::Line(line) => line(event, &self.node),
         };
         match &self.pattern {
             None => line,

@@ -20,7 +20,7 @@ pub(super) fn native_in(event: &Event, node: &str, zone: &TimeZone) -> String {
     object.bare("logtype", event.kind.number);
     object.text("class", event.kind.class.name());
     object.text("severity", event.severity.name());
-    if event.kind.class != Class::Operational || !event.session.is_nil() {
+    if !matches!(event.kind.class, Class::Operational | Class::Incident) || !event.session.is_nil() {
         object.text("session", &event.session.to_string());
     }
     if let Some(peer) = &event.peer {
@@ -40,14 +40,29 @@ pub(super) fn native_in(event: &Event, node: &str, zone: &TimeZone) -> String {
     if let Some(incident) = event.incident {
         object.bare("incident", incident);
     }
-    if !event.fields.is_empty() {
-        object.open("fields");
-        for (name, value) in &event.fields {
-            object.value(name, value);
-        }
-        object.close();
-    }
+    fields(&mut object, event);
     object.text("message", &sentence(event));
+    object.finish()
+}
+
+/// The member `fields`, if there are any.
+pub(super) fn fields(object: &mut Object, event: &Event) {
+    if event.fields.is_empty() {
+        return;
+    }
+    object.open("fields");
+    for (name, value) in &event.fields {
+        object.value(name, value);
+    }
+    object.close();
+}
+
+/// The same as an object of its own.
+pub(super) fn facts(event: &Event) -> String {
+    let mut object = Object::new();
+    for (name, value) in &event.fields {
+        object.value(name, value);
+    }
     object.finish()
 }
 
@@ -71,7 +86,8 @@ fn ends(object: &mut Object, peer: &Peer) {
     }
 }
 
-fn credential(object: &mut Object, login: &Login) {
+/// The member `credential`.
+pub(super) fn credential(object: &mut Object, login: &Login) {
     object.open("credential");
     if let Some(username) = &login.username {
         object.untrusted("username", username);

@@ -3,7 +3,7 @@
 use std::fmt::{Display, Write};
 
 use anstyle::{AnsiColor, Style};
-use haldane_core::{Event, Honeycred, Login, Secret, Severity, Untrusted, Value};
+use haldane_core::{Class, Event, Honeycred, Login, Secret, Severity, Untrusted, Value};
 use jiff::tz::TimeZone;
 
 use super::time;
@@ -23,6 +23,13 @@ pub(super) fn text_in(event: &Event, colour: bool, zone: &TimeZone) -> String {
     let severity = event.severity.name().to_uppercase();
     let mut line = paint(dim, &time::zoned(event.at, zone).strftime("%H:%M:%S"));
     let _ = write!(line, " {}", paint(colour_of(event.severity), &format_args!("{severity:<8}")));
+    if event.kind.class == Class::Incident {
+        let number = format!("incident {}", event.incident.unwrap_or_default());
+        let _ = write!(line, " {}", paint(Style::new().bold(), &number));
+        let (summary, reason) = (told(event, "summary"), told(event, "reason"));
+        let _ = write!(line, "  {}  {summary}  {} {reason}", event.kind.about, paint(dim, &"because:"));
+        return line;
+    }
     let _ = write!(line, " {}", paint(Style::new().bold(), &format_args!("{:<9}", event.service)));
     if let Some(peer) = &event.peer {
         let _ = write!(line, " {} {} :{}", peer.remote, paint(dim, &"→"), peer.local.port());
@@ -55,6 +62,9 @@ pub(super) fn text_in(event: &Event, colour: bool, zone: &TimeZone) -> String {
 /// One sentence, without full stop and at most a few hundred characters long: "SSH login from 192.0.2.7 on
 /// port 2222: root / hunter2". Fit for the subject of a mail: whatever a peer sent is escaped and cut.
 pub fn sentence(event: &Event) -> String {
+    if event.kind.class == Class::Incident {
+        return format!("{}: {}", event.kind.about, told(event, "summary"));
+    }
     let mut sentence = event.kind.about.to_owned();
     if let Some(peer) = &event.peer {
         let _ = write!(sentence, " from {} on port {}", peer.remote.ip(), peer.local.port());
@@ -72,6 +82,11 @@ pub fn sentence(event: &Event) -> String {
         sentence.push_str(" (a honey-credential)");
     }
     sentence
+}
+
+/// A text among the facts of an incident.
+fn told(event: &Event, name: &str) -> String {
+    event.fields.get(name).map_or_else(String::new, |value| shown(value, LONGEST_SUMMARY))
 }
 
 fn colour_of(severity: Severity) -> Style {
@@ -102,7 +117,8 @@ fn offered(login: &Login) -> String {
     format!("{domain}{username} / {secret}")
 }
 
-fn shown(value: &Value, longest: usize) -> String {
+/// A fact on one line, escaped, of at most so many characters.
+pub fn shown(value: &Value, longest: usize) -> String {
     let mut out = String::new();
     let mut rest = vec![value];
     while let Some(value) = rest.pop() {
@@ -141,6 +157,8 @@ fn cut(mut text: String, longest: usize) -> String {
 
 /// Characters: a name or password worth reading at a glance. The logs have it whole.
 const LONGEST_NAME: usize = 64;
+/// Characters of an incident's summary.
+const LONGEST_SUMMARY: usize = 300;
 /// Characters of one fact.
 const LONGEST_VALUE: usize = 48;
 /// Characters of all facts: what fits on a wide terminal. `--json` and the logs have them whole.

@@ -9,7 +9,7 @@ mod rotation;
 
 use std::path::PathBuf;
 
-use haldane_core::{Record, Section, Severity, Wants};
+use haldane_core::{Notify, Record, Section, Severity, Wants};
 use rotation::{Rotation, When};
 
 use crate::{Failure, Sender, Sink, desk::Desk, encode::Layout};
@@ -25,7 +25,8 @@ pub struct File {
 impl Sink for File {
     const NAME: &'static str = "file";
     const BATCH: usize = 500;
-    const WANTS: Wants = Wants { severity: Severity::Info, operational: true };
+    const WANTS: Wants = Wants { severity: Severity::Info, operational: true, notify: Notify::Event };
+    const MASK: bool = false;
 
     fn configure(section: &mut Section<'_>, sender: &Sender) -> Self {
         let path = section

@@ -62,6 +62,11 @@ pub(super) fn compose(head: &Letterhead, event: &Event, json: &str) -> Result<Ve
         .subject(subject(head, event))
         .raw_header(header("Auto-Submitted", "auto-generated")?)
         .raw_header(header("X-Haldane-Event", &event.id.to_string())?);
+    if let (Class::Incident, Some(number)) = (event.kind.class, event.incident) {
+        // Nobody has that message, but all about this incident refer to it: mail programs show them together.
+        let node: String = head.node.chars().filter(char::is_ascii_alphanumeric).take(64).collect();
+        builder = builder.references(format!("<incident-{number}.{node}@{}>", head.from.email.domain()));
+    }
     for recipient in &head.to {
         builder = builder.to(recipient.clone());
     }
@@ -131,6 +136,10 @@ fn short(text: &str, most: usize) -> String {
 
 /// The event for a person.
 pub(super) fn text(node: &str, event: &Event) -> String {
+    if event.kind.class == Class::Incident {
+        let (story, meaning) = (encode::story(event), meaning(event));
+        return format!("{story}\n{meaning}\n\nSeen by canary {node}. Event {}\n", event.id);
+    }
     let mut text = format!("{}\n\n", encode::sentence(event));
     let mut row = |name: &str, value: &str| {
         let _ = writeln!(text, "{name:<12}{}", short(value, VALUE));
@@ -256,6 +265,9 @@ fn meaning(event: &Event) -> &'static str {
             "The source is looking over the network. If it is not a scanner of yours, find out what it is."
         }
         Class::Bait => "Bait was taken: somebody found and used what was laid out. Treat it as an intrusion.",
+        Class::Incident => {
+            "Nobody has a reason to touch this canary: find out what the source machine is and who was using it."
+        }
         Class::Operational => "This is about the canary itself, not about a visitor.",
     }
 }

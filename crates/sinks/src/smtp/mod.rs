@@ -15,7 +15,7 @@ use std::{
     time::Duration,
 };
 
-use haldane_core::{Event, Record, Section, Severity, Wants};
+use haldane_core::{Event, Notify, Record, Section, Severity, Wants};
 use lettre::message::Mailbox;
 use tokio::time::Instant;
 use uuid::Uuid;
@@ -76,7 +76,7 @@ impl Sink for Smtp {
     const NAME: &'static str = "smtp";
     /// A server may take its time to look through a message; see RFC 5321, section 4.5.3.2.6.
     const TIMEOUT: Duration = Duration::from_secs(120);
-    const WANTS: Wants = Wants { severity: Severity::Medium, operational: false };
+    const WANTS: Wants = Wants { severity: Severity::Medium, operational: false, notify: Notify::Incident };
 
     fn configure(section: &mut Section<'_>, sender: &Sender) -> Self {
         let patience = Delivery::patience::<Self>(section);

@@ -6,12 +6,12 @@ use std::{
     os::fd::AsFd,
 };
 
-use haldane_core::{Record, Section, Severity, Wants};
+use haldane_core::{Notify, Record, Section, Severity, Wants};
 
 use crate::{
     Failure, Sender, Sink,
     desk::{Desk, Put, write_lines},
-    encode::{Layout, pattern},
+    encode::{FORMATS, Layout, pattern},
 };
 
 /// Standard output or standard error.
@@ -24,7 +24,8 @@ pub struct Stdout {
 impl Sink for Stdout {
     const NAME: &'static str = "stdout";
     const BATCH: usize = 500;
-    const WANTS: Wants = Wants { severity: Severity::Low, operational: true };
+    const WANTS: Wants = Wants { severity: Severity::Low, operational: true, notify: Notify::Event };
+    const MASK: bool = false;
 
     fn configure(section: &mut Section<'_>, sender: &Sender) -> Self {
         let stream = section.choice(
@@ -36,9 +37,9 @@ impl Sink for Stdout {
         let format = section.choice(
             "format",
             "auto",
-            &["auto", "text", "native", "compatible"],
-            "What is written for an event: text (a line for people), native (JSON, everything), compatible \
-             (JSON as OpenCanary writes it) or auto (text on a terminal, else native).",
+            &FORMATS,
+            "What is written for an event: text (a line for people), native (JSON, everything), another of these \
+             words, or auto (text on a terminal, else native).",
         );
         let error = stream == "stderr";
         let terminal = if error { io::stderr().is_terminal() } else { io::stdout().is_terminal() };

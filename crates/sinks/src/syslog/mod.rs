@@ -10,7 +10,7 @@ mod wire;
 
 use std::{io, net::IpAddr, path::PathBuf, time::Duration};
 
-use haldane_core::{Record, Section, Severity, Wants, section::Raw};
+use haldane_core::{Notify, Record, Section, Severity, Wants, section::Raw};
 use message::Form;
 use rustls::pki_types::ServerName;
 use tokio::time::Instant;
@@ -40,7 +40,7 @@ pub struct Syslog {
 impl Sink for Syslog {
     const NAME: &'static str = "syslog";
     const BATCH: usize = 100;
-    const WANTS: Wants = Wants { severity: Severity::Low, operational: true };
+    const WANTS: Wants = Wants { severity: Severity::Low, operational: true, notify: Notify::Event };
 
     fn configure(section: &mut Section<'_>, sender: &Sender) -> Self {
         let receiver = receiver(section);

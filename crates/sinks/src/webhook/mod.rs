@@ -11,7 +11,7 @@ mod relay;
 
 use std::{fmt, io::Read, ops::RangeInclusive, sync::Arc, time::Duration, time::Instant};
 
-use haldane_core::{Event, Record, Section, Severity, Wants};
+use haldane_core::{Event, Notify, Record, Section, Severity, Wants};
 use ureq::{
     Agent, AsSendBody, Proxy, ProxyProtocol,
     http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Uri, header, uri::Scheme},
@@ -60,7 +60,7 @@ struct Target {
 
 impl Sink for Webhook {
     const NAME: &'static str = "webhook";
-    const WANTS: Wants = Wants { severity: Severity::Medium, operational: false };
+    const WANTS: Wants = Wants { severity: Severity::Medium, operational: false, notify: Notify::Event };
 
     fn configure(section: &mut Section<'_>, sender: &Sender) -> Self {
         let patience = Delivery::patience::<Self>(section);

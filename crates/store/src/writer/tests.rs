@@ -9,13 +9,13 @@ use std::{
     time::SystemTime,
 };
 
-use haldane_core::{Class, Journal, Kinds, Record, Severity, Value, Wants};
+use haldane_core::{Class, Journal, Kinds, Notify, Record, Severity, Value, Wants};
 
 use super::*;
 use crate::{Query, Reader};
 
 static LOGIN: Kind = Kind::new(2000, "ftp.login", Class::Login, Severity::High, "FTP login");
-const ALL: Wants = Wants { severity: Severity::Info, operational: true };
+const ALL: Wants = Wants { severity: Severity::Info, operational: true, notify: Notify::Event };
 
 struct ByHand {
     folder: PathBuf,
@@ -41,7 +41,8 @@ impl ByHand {
         let schema::Opened { db, reading, newest, cursors, .. } = schema::begin(&folder, false).unwrap();
         let shared = Arc::new(Shared::new(reading, newest, cursors, kinds()));
         let (ingest, queue) = mpsc::channel(1);
-        let writer = Writer::new(shared, db, Options::new(&folder), Box::new(|_| {}), queue).unwrap();
+        let writer =
+            Writer::new(shared, db, Options::new(&folder), Box::new(|_: &mut Event| {}), queue).unwrap();
         Self { folder, writer, told: Arc::default(), _queue: ingest }
     }
 
@@ -283,4 +284,69 @@ fn a_full_disk_does_not_make_the_writer_turn_without_a_pause() {
     store.writer.retention = Retention::new(Duration::from_secs(60), 1 << 30);
     assert!(store.writer.retention.due() <= Instant::now());
     assert!(store.writer.due() > Instant::now(), "nothing is due at once");
+}
+
+/// Tells of every event, has something due once, and always has one incident to save.
+struct Telling {
+    due: Option<SystemTime>,
+}
+
+static TOLD: Kind = Kind::new(39_211, "incident.updated", Class::Incident, Severity::Low, "Incident goes on");
+
+impl haldane_core::Process for Telling {
+    fn take(&mut self, _: &mut Event, _: &mut Vec<News>) {}
+
+    fn due(&self) -> Option<SystemTime> {
+        self.due
+    }
+
+    fn tick(&mut self, now: SystemTime, news: &mut Vec<News>) {
+        self.due = None;
+        news.push(News { seen: Sighting::of(&TOLD), peer: None, incident: 1, at: now });
+    }
+
+    fn unsaved(&mut self, now: SystemTime) -> haldane_core::Unsaved {
+        let saved = haldane_core::Saved {
+            number: 1,
+            source: None,
+            first: now,
+            last: now,
+            severity: Severity::Low,
+            open: true,
+            state: b"{}".to_vec(),
+        };
+        haldane_core::Unsaved { incidents: vec![saved], complete: true }
+    }
+}
+
+#[test]
+fn with_a_full_disk_incidents_are_told_and_later_saved() {
+    let mut store = ByHand::new();
+    store.put(vec![big()]);
+    store.fill_disk();
+    store.put(vec![big(), big()]);
+    store.writer.process = Box::new(Telling { due: Some(now()) });
+    store.writer.turn(None);
+    let incidents = Wants { notify: Notify::Incident, ..ALL };
+    let page = store.writer.shared.after(0, 100, &incidents).unwrap();
+    assert!(names(&page.records).contains(&"incident.updated"), "{:?}", names(&page.records));
+    let saved = |store: &ByHand| Reader::open(&store.folder, kinds()).unwrap().incident(1).unwrap();
+    assert_eq!(saved(&store), None);
+    store.limit(1_000_000);
+    store.retry();
+    assert!(store.writer.shared.condition().writing);
+    assert!(saved(&store).is_some());
+}
+
+#[test]
+fn closed_incidents_go_by_age_and_open_ones_stay() {
+    let mut store = ByHand::new();
+    let insert = "INSERT INTO incidents VALUES (?1, 1, NULL, 0, ?2, 0, ?3, x'7b7d')";
+    let old = row::micros(now() - Duration::from_secs(3_600));
+    for (number, last, open) in [(1, old, false), (2, old, true), (3, row::micros(now()), false)] {
+        store.writer.db.execute(insert, params![number, last, open]).unwrap();
+    }
+    store.retain(Duration::from_secs(60), u64::MAX);
+    let left = Reader::open(&store.folder, kinds()).unwrap().incidents(None, 10).unwrap();
+    assert_eq!(left.iter().map(|saved| saved.number).collect::<Vec<_>>(), [3, 2]);
 }

@@ -14,8 +14,8 @@ use std::{
 };
 
 use haldane_core::{
-    Batch, Class, Event, Fields, Honeycred, Journal, Kind, Kinds, Login, Peer, Record, Severity, Transport,
-    Wants,
+    Batch, Class, Event, Fields, Honeycred, Journal, Kind, Kinds, Login, Notify, Peer, Record, Severity,
+    Transport, Wants,
 };
 use haldane_store::{Options, Process, Store};
 use uuid::Uuid;
@@ -25,7 +25,7 @@ pub static COMMAND: Kind = Kind::new(30_101, "ftp.command", Class::Command, Seve
 pub static STARTED: Kind = Kind::new(39_100, "daemon.started", Class::Operational, Severity::Info, "Started");
 pub static USED: Kind = Kind::new(39_200, "honeycred.used", Class::Bait, Severity::Critical, "Used");
 
-pub const ALL: Wants = Wants { severity: Severity::Info, operational: true };
+pub const ALL: Wants = Wants { severity: Severity::Info, operational: true, notify: Notify::Event };
 
 /// A folder that goes away.
 pub struct Folder(pub PathBuf);
@@ -58,7 +58,7 @@ pub fn kinds() -> Arc<Kinds> {
 }
 
 pub fn plain() -> Process {
-    Box::new(|_| {})
+    Box::new(|_: &mut Event| {})
 }
 
 pub fn open(options: Options) -> Store {

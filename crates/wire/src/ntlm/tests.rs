@@ -56,6 +56,18 @@ fn old_answers_are_crackable_with_all_that_went_into_them() {
 }
 
 #[test]
+fn a_text_in_the_place_of_the_version_is_none() {
+    // As curl answers: with our flags, and its first proof right behind them.
+    assert_eq!(answer(flag::VERSION, [&[7; 24], &[2; 24], b"D", b"eve", b"W"]).version, None);
+    let mut bare = [&SIGNATURE[..], &[3, 0, 0, 0]].concat();
+    bare.resize(60, 0);
+    bare.extend(flag::VERSION.to_le_bytes());
+    bare.extend([10, 0, 0x63, 0x45, 0, 0, 0, 15]);
+    let Some(Message::Authenticate(answer)) = Message::read(&bare) else { panic!() };
+    assert_eq!(answer.version.as_deref(), Some("10.0.17763"));
+}
+
+#[test]
 fn nobody_and_a_guest_are_told_apart() {
     for lm in [&[0][..], b""] {
         let nobody = answer(flag::UNICODE, [lm, b"", b"", b"", b""]);

@@ -422,11 +422,13 @@ impl Handler<'_> {
         }
     }
 
-    /// The peer sends everything everywhere; people get no mail about the canary itself, though.
+    /// The peer sends everything everywhere, event by event; people get no mail about the canary itself, though.
     fn audience(&mut self, operational: bool) {
         self.set("format", Raw::Text("compatible".into()));
         self.set("min_severity", Raw::Text("low".into()));
         self.set("operational", Raw::Bool(operational));
+        self.set("mask", Raw::Bool(false));
+        self.set("notify", Raw::Text("event".into()));
     }
 
     /// The pattern of the formatter, if the handler names one.

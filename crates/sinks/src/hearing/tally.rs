@@ -1,0 +1,100 @@
+//! What was not told one by one: numbers, and what stands out of them.
+
+use std::{collections::BTreeMap, net::IpAddr, time::SystemTime};
+
+use haldane_core::{Event, Fields, Kind, Record, Severity, Value};
+use jiff::{Timestamp, tz::TimeZone};
+use uuid::Uuid;
+
+/// Kinds and sources that are counted by themselves; the rest is counted together.
+const MOST: usize = 50;
+/// Of these, so many are told.
+const TOLD: usize = 10;
+
+/// Counts of events.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Tally {
+    count: u64,
+    kinds: BTreeMap<&'static str, u64>,
+    sources: BTreeMap<IpAddr, u64>,
+    severity: Option<Severity>,
+    first: Option<SystemTime>,
+    last: Option<SystemTime>,
+    seq: u64,
+}
+
+impl Tally {
+    pub(super) fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    pub(super) fn add(&mut self, record: &Record) {
+        let event = &record.event;
+        self.count = self.count.saturating_add(1);
+        count(&mut self.kinds, event.kind.name);
+        if let Some(source) = event.source() {
+            count(&mut self.sources, source);
+        }
+        self.severity = self.severity.max(Some(event.severity));
+        self.first = Some(self.first.map_or(event.at, |first| first.min(event.at)));
+        self.last = self.last.max(Some(event.at));
+        self.seq = record.seq;
+    }
+
+    /// A message about them.
+    pub(super) fn record(&self, kind: &'static Kind, id: Uuid, now: SystemTime) -> Record {
+        let severity = self.severity.unwrap_or(kind.severity);
+        let mut fields = Fields::new();
+        fields.insert("count".into(), Value::from(self.count));
+        fields.insert(
+            "summary".into(),
+            Value::from(self.sentence(if *kind == super::SUPPRESSED { "more" } else { "events" })),
+        );
+        fields.insert("kinds".into(), counts(self.kinds.iter().map(|(name, n)| ((*name).to_owned(), *n))));
+        fields.insert("sources".into(), counts(self.sources.iter().map(|(ip, n)| (ip.to_string(), *n))));
+        for (name, at) in [("first", self.first), ("last", self.last)] {
+            fields.insert(name.into(), at.map(rfc3339).into());
+        }
+        let mut event = Event::operational(haldane_core::Sighting::of(kind), (id, now));
+        event.severity = severity;
+        event.fields = fields;
+        Record { seq: self.seq, event: std::sync::Arc::new(event) }
+    }
+
+    /// "312 more from 10.1.4.7 (300), 10.1.4.8 (12): ssh.login (250), http.request (62)".
+    fn sentence(&self, what: &str) -> String {
+        let sources = top(self.sources.iter().map(|(source, count)| (source.to_string(), *count)));
+        let kinds = top(self.kinds.iter().map(|(name, count)| ((*name).to_owned(), *count)));
+        let from = if sources.is_empty() { String::new() } else { format!(" from {sources}") };
+        format!("{} {what}{from}: {kinds}", self.count)
+    }
+}
+
+fn count<K: Ord>(counts: &mut BTreeMap<K, u64>, key: K) {
+    if counts.len() < MOST || counts.contains_key(&key) {
+        let count = counts.entry(key).or_default();
+        *count = count.saturating_add(1);
+    }
+}
+
+/// The largest, with their numbers.
+fn top(counts: impl Iterator<Item = (String, u64)>) -> String {
+    let mut all: Vec<(String, u64)> = counts.collect();
+    all.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+    let more = all.len().saturating_sub(TOLD);
+    let shown = all.iter().take(TOLD).map(|(name, count)| format!("{name} ({count})"));
+    let mut text = shown.collect::<Vec<_>>().join(", ");
+    if more > 0 {
+        text.push_str(&format!(" and {more} more"));
+    }
+    text
+}
+
+fn counts(counts: impl Iterator<Item = (String, u64)>) -> Value {
+    Value::Map(counts.map(|(name, count)| (name, Value::from(count))).collect())
+}
+
+fn rfc3339(at: SystemTime) -> String {
+    let at = Timestamp::try_from(at).unwrap_or(Timestamp::UNIX_EPOCH).to_zoned_datetime(TimeZone::system());
+    at.strftime("%Y-%m-%dT%H:%M:%S%:z").to_string()
+}
