@@ -70,9 +70,10 @@ pub fn sessions(input: &[u8]) {
 pub fn sensors(input: &[u8]) {
     let mut bytes = Bytes::new(input);
     let (pick, how) = (bytes.byte(), bytes.byte());
-    let watching: Vec<&Entry> = ALL.iter().filter(|entry| entry.watches()).collect();
-    let entry = watching[usize::from(pick) % watching.len()];
-    let everything: &[&str] = if entry.name == "llmnr" { &["nbtns = true", "mdns = true"] } else { &[] };
+    let watching: Vec<(&Entry, &[&str])> =
+        ALL.iter().filter_map(|entry| entry.watching.map(|settings| (entry, settings))).collect();
+    let (entry, settings) = watching[usize::from(pick) % watching.len()];
+    let everything = if entry.name == "llmnr" { &["nbtns = true", "mdns = true"] } else { settings };
     let service = build(entry, everything).unwrap_or_else(|problems| panic!("{}: {problems:?}", entry.name));
     let Some(mut sensor) = service.sensor else { panic!("{} watches nothing", entry.name) };
     let mut random = replay::Counting::default();

@@ -112,7 +112,7 @@ fn sensors(folder: &Path) -> Result<()> {
         b"\x60\0\0\0\0\x24\0\x40\xfe\x80\0\0\0\0\0\0\0\0\0\0\0\0\0\x42\xfe\x80\0\0\0\0\0\0\0\0\0\0\0\0\0\x01";
     let extensions = b"\x2c\0\x01\x04\0\0\0\0\x06\0\0\x01\0\0\0\x07";
     let packets = [[&v4[..], syn].concat(), [&v6[..], extensions, syn].concat()];
-    for (pick, _) in ALL.iter().filter(|entry| entry.watches()).enumerate() {
+    for (pick, _) in ALL.iter().filter(|entry| entry.watching.is_some()).enumerate() {
         for (name, bytes) in [
             ("audit", &audit[..]),
             ("login", login),

@@ -212,6 +212,8 @@ pub struct Entry {
     pub framed: bool,
     /// See [`Sensor::ON`].
     pub on: bool,
+    /// Settings with which it watches; `None` if it never does.
+    pub watching: Option<&'static [&'static str]>,
 }
 
 /// A service as configured, ready to listen in each of the ways that it can.
@@ -255,6 +257,7 @@ impl Entry {
             usual: &[Transport::Tcp],
             framed: P::FRAMED,
             on: true,
+            watching: None,
         }
     }
 
@@ -278,6 +281,7 @@ impl Entry {
             usual: &[Transport::Udp],
             framed: true,
             on: true,
+            watching: None,
         }
     }
 
@@ -301,7 +305,30 @@ impl Entry {
             usual: &[],
             framed: true,
             on: S::ON,
+            watching: Some(&[]),
         }
+    }
+
+    /// The row of a service that either speaks a protocol itself or watches a real server: its key `mode` says which.
+    /// Name and kinds are the protocol's, with the sensor's kinds among them.
+    pub const fn either<P: Protocol, S: Sensor>() -> Self {
+        let build = |section: &mut Section<'_>, host: &Host| {
+            let about = "Whether this is a server of its own (\"native\"), or reads what a real one beside it logs \
+                         (\"audit\"). The latter listens nowhere.";
+            match section.choice("mode", "native", &["native", "audit"], about) {
+                "audit" => Service {
+                    stream: None,
+                    datagrams: None,
+                    sensor: Some(Box::new(S::configure(section, host))),
+                },
+                _ => Service {
+                    stream: Some(Arc::new(P::configure(section, host))),
+                    datagrams: None,
+                    sensor: None,
+                },
+            }
+        };
+        Self { build, watching: Some(&["mode = \"audit\""]), ..Self::stream::<P>() }
     }
 
     /// Whether it listens nowhere and watches instead.
@@ -330,6 +357,7 @@ impl Entry {
             usual: &[Transport::Tcp],
             framed: P::FRAMED,
             on: true,
+            watching: None,
         }
     }
 

@@ -2,8 +2,7 @@
 
 use cipher::{BlockCipherEncrypt, KeyInit};
 use des::Des;
-use hmac::{Hmac, Mac};
-use md4::Md4;
+use haldane_wire::ntlm_key::{self, hash, mac};
 use md5::{Digest, Md5};
 use subtle::ConstantTimeEq;
 
@@ -24,45 +23,38 @@ pub(crate) fn v1(password: &[u8], answer: &Answer<'_>) -> bool {
             .and_then(|both| Md5::digest(both).first_chunk().copied()),
     };
     let Some(challenge): Option<[u8; CHALLENGE]> = challenge else { return false };
-    hashes(password).any(|hash| {
-        let mut key = hash.to_vec();
-        // The last key has five zero bytes behind two of the hash.
-        key.resize(21, 0);
-        let expected: Vec<u8> = key.chunks_exact(7).flat_map(|part| encrypted(part, challenge)).collect();
-        expected.ct_eq(answer.response).into()
-    })
+    hashes(password).any(|hash| thrice(&hash, challenge).ct_eq(answer.response).into())
+}
+
+/// The LAN Manager's: as version 1, but under a hash of its own, which knows no small letters.
+pub(crate) fn lm(password: &[u8], answer: &Answer<'_>) -> bool {
+    let Some(challenge) = answer.challenge.try_into().ok() else { return false };
+    let mut key = password.to_ascii_uppercase();
+    key.resize(14, 0);
+    let hash: Vec<u8> = key.chunks_exact(7).flat_map(|part| encrypted(part, *b"KGS!@#$%")).collect();
+    thrice(&hash, challenge).ct_eq(answer.response).into()
+}
+
+/// The challenge, encrypted under each third of a hash, of which the last has five zero bytes behind two.
+fn thrice(hash: &[u8], challenge: [u8; CHALLENGE]) -> Vec<u8> {
+    let mut key = hash.to_vec();
+    key.resize(21, 0);
+    key.chunks_exact(7).flat_map(|part| encrypted(part, challenge)).collect()
 }
 
 /// Version 2: a keyed hash over our challenge and what the client puts beside it.
 pub(crate) fn v2(password: &[u8], answer: &Answer<'_>) -> bool {
     let Some((proof, rest)) = answer.response.split_at_checked(PROOF) else { return false };
-    let user = wide(&String::from_utf8_lossy(answer.username).to_uppercase());
-    let domain = wide(&String::from_utf8_lossy(answer.domain));
     hashes(password).any(|hash| {
-        let key = mac(&hash, &[&user, &domain]);
+        let key = ntlm_key::v2_of(&hash, answer.username, answer.domain);
         mac(&key, &[answer.challenge, rest]).ct_eq(proof).into()
     })
 }
 
 /// What Windows stores of a password; and what curl makes of it, which takes each byte for a character.
 fn hashes(password: &[u8]) -> impl Iterator<Item = [u8; 16]> {
-    let bytes: Vec<u8> = password.iter().flat_map(|byte| [*byte, 0]).collect();
-    let other = (!password.is_ascii()).then(|| Md4::digest(bytes).into());
-    [Md4::digest(wide(&String::from_utf8_lossy(password))).into()].into_iter().chain(other)
-}
-
-fn wide(text: &str) -> Vec<u8> {
-    haldane_wire::ntlm::wide(text)
-}
-
-fn mac(key: &[u8; 16], parts: &[&[u8]]) -> [u8; 16] {
-    let mut key_block = [0; 64];
-    for (to, from) in key_block.iter_mut().zip(key) {
-        *to = *from;
-    }
-    let mut mac = <Hmac<Md5> as KeyInit>::new(&key_block.into());
-    parts.iter().for_each(|part| Mac::update(&mut mac, part));
-    mac.finalize().into_bytes().into()
+    let other = (!password.is_ascii()).then(|| ntlm_key::hash_of_bytes(password));
+    [hash(password)].into_iter().chain(other)
 }
 
 /// A block under a key of seven bytes, of which each seven bits are followed by one that does not matter.
@@ -77,6 +69,9 @@ fn encrypted(key: &[u8], block: [u8; CHALLENGE]) -> [u8; CHALLENGE] {
 
 #[cfg(test)]
 mod tests {
+    use haldane_wire::ntlm::wide;
+    use md4::Md4;
+
     use super::*;
 
     fn bytes(hex: &str) -> Vec<u8> {
@@ -128,5 +123,16 @@ mod tests {
              02000c0044006f006d00610069006e0001000c00530065007200760065007200000000\
              0000000000",
         );
+    }
+
+    #[test]
+    fn an_answer_of_the_lan_manager_knows_no_small_letters() {
+        // MS-NLMP, section 4.2.2.2.2.
+        let challenge = bytes("0123456789abcdef");
+        let response = bytes("98def7b87f88aa5dafe2df779688a172def11c7d5ccdef13");
+        let answer = Answer { username: b"user", domain: b"", challenge: &challenge, response: &response };
+        assert!(lm(b"Password", &answer) && lm(b"password", &answer));
+        assert!(!lm(b"Passwor", &answer));
+        assert!(!lm(b"Password", &Answer { challenge: &[0; 16], ..answer }));
     }
 }

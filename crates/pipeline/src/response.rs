@@ -31,6 +31,7 @@ const SCHEMES: &[(&str, Scheme)] = &[
     ("digest-md5", digest_md5::matches),
     ("vnc", vnc),
     ("snmpv3", snmpv3::matches),
+    ("netlm", ntlm::lm),
     ("netntlmv1", ntlm::v1),
     ("netntlmv2", ntlm::v2),
     ("mongodb-scram-sha-1", scram::mongodb_sha1),

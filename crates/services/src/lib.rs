@@ -55,5 +55,5 @@ pub static ALL: &[Entry] = &[
     Entry::stream::<winrm::Winrm>(),
     Entry::both::<ldap::Ldap>().usually(&[Transport::Tcp, Transport::Udp]).also(&[636]),
     Entry::sensor::<llmnr::Llmnr>(),
-    Entry::sensor::<smb::Smb>(),
+    Entry::either::<smb::Native, smb::audit::Audit>(),
 ];

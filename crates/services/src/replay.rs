@@ -109,7 +109,11 @@ impl Keep for InMemory {
 
 /// A host for tests: the same each time, since host keys take long to make.
 pub fn host() -> Host {
-    static KEEP: LazyLock<Arc<InMemory>> = LazyLock::new(Arc::default);
+    static KEEP: LazyLock<Arc<InMemory>> = LazyLock::new(|| {
+        // What is told to every client: the same in each transcript.
+        let known = [("smb-guid".into(), (0..16).collect())];
+        Arc::new(InMemory(Mutex::new(known.into())))
+    });
     let keep: Arc<dyn Keep> = Arc::<InMemory>::clone(&KEEP);
     Host { name: "files01".into(), windows: Windows::new("files01", ""), keep }
 }

@@ -196,7 +196,8 @@ proptest! {
     #[test]
     fn sensors_survive_anything(bytes in wire()) {
         for entry in ALL {
-            let Some(mut sensor) = service(entry).sensor else { continue };
+            let Some(settings) = entry.watching else { continue };
+            let mut sensor = replay::build(entry, settings).unwrap().sensor.unwrap();
             let packet =
                 Packet { interface: "eth0", link: None, loopback: false, to_us: true, bytes: &bytes, lost: 0 };
             let arrivals = [Arrival::Line(&bytes), Arrival::Packet(packet), Arrival::Woken];

@@ -40,6 +40,8 @@ pub mod flag {
     pub const EXTENDED_SECURITY: u32 = 0x0008_0000;
     /// The challenge names the server.
     pub const TARGET_INFO: u32 = 0x0080_0000;
+    /// The client chooses the key of the session.
+    pub const KEY_EXCHANGE: u32 = 0x4000_0000;
     /// The version is told.
     pub const VERSION: u32 = 0x0200_0000;
     /// What a server grants if it is asked for: signing, sealing, always signing, 128 bits, key exchange, 56 bits.
@@ -65,6 +67,9 @@ mod pair {
 const HEAD: u32 = 56;
 /// Bytes of an answer of version 1.
 const V1: usize = 24;
+/// What guessers of passwords put in place of a challenge of their own, and by which their LMv2 is told from an answer
+/// of the LAN Manager: that is of the same length.
+const GUESSERS: [u8; 8] = [0x11, 0x22, 0x33, 0x44, 0x55, 0x66, 0x77, 0x88];
 /// Bytes of the proof, and of what stands before the pairs, in an answer of version 2 (section 2.2.2.8).
 const PROOF: usize = 16;
 const BEFORE_PAIRS: usize = 28;
@@ -110,6 +115,8 @@ pub struct Answer {
     pub lm: Vec<u8>,
     /// NtChallengeResponse: 24 bytes in version 1, more in version 2, nothing for an anonymous client.
     pub nt: Vec<u8>,
+    /// EncryptedRandomSessionKey: the key of the session, under that which follows from the password.
+    pub session_key: Vec<u8>,
     /// The version of Windows it runs, as in `10.0.19041`.
     pub version: Option<String>,
 }
@@ -149,10 +156,11 @@ impl Message {
                 Some(Self::Authenticate(Answer {
                     flags,
                     lm: field(12).to_vec(),
-                    nt: field(20).to_vec(),
+                    nt: nt(bytes),
                     domain: text(28),
                     user: text(36),
                     workstation: text(44),
+                    session_key: field(52).to_vec(),
                     version: version(flags, bytes, 64, &[12, 20, 28, 36, 44]),
                 }))
             }
@@ -174,9 +182,20 @@ impl Answer {
         }
     }
 
+    /// The proof: with LMv2 alone, or the LAN Manager's, that is what stands in the place of the latter.
+    fn proof(&self) -> &[u8] {
+        if self.nt.is_empty() { &self.lm } else { &self.nt }
+    }
+
+    /// Whether it is of version 2 and shorter than usual (section 3.3.2: `LmChallengeResponse`).
+    fn is_lm_v2(&self) -> bool {
+        self.nt.is_empty() && self.lm.len() == V1 && self.lm.ends_with(&GUESSERS)
+    }
+
     /// How the proof was made: `netntlmv2`, `netntlmv1`, or `netlm` if there is none but that of the LAN Manager.
     pub fn scheme(&self) -> &'static str {
         match self.nt.len() {
+            0 if self.is_lm_v2() => "netntlmv2",
             V1 => "netntlmv1",
             0 => "netlm",
             _ => "netntlmv2",
@@ -190,7 +209,6 @@ impl Answer {
         if self.identity() == Identity::Anonymous {
             return login;
         }
-        let response = if self.nt.is_empty() { &self.lm } else { &self.nt };
         // What went into the answer: with the client's own challenge, where version 1 has that.
         let mut sent = challenge.map(|challenge| challenge.to_vec()).unwrap_or_default();
         if !sent.is_empty() {
@@ -199,7 +217,7 @@ impl Answer {
         login.secret(Secret::Response {
             scheme: Cow::Borrowed(self.scheme()),
             challenge: Untrusted::new(sent),
-            response: response.into(),
+            response: self.proof().into(),
             crackable: challenge.and_then(|challenge| self.crackable(challenge)),
         })
     }
@@ -207,7 +225,8 @@ impl Answer {
     /// The client's challenge in version 1 with extended session security (section 3.3.1).
     fn client_challenge(&self) -> Option<&[u8]> {
         let (client, rest) = self.lm.split_at_checked(8)?;
-        (self.nt.len() == V1 && rest == [0; 16]).then_some(client)
+        // All zeros: there is no answer of the LAN Manager, and no challenge.
+        (self.nt.len() == V1 && rest == [0; 16] && client != [0; 8]).then_some(client)
     }
 
     /// The line for hashcat (modes 5500 and 5600) and john (netntlm, netntlmv2, netlm). `None` if there is nothing to
@@ -218,9 +237,13 @@ impl Answer {
             return None;
         }
         match self.nt.len() {
-            V1 => Some(format!("{user}::{domain}:{}:{}:{}", hex(&self.lm), hex(&self.nt), hex(challenge))),
-            25.. => {
-                let (proof, blob) = self.nt.split_at_checked(PROOF)?;
+            V1 => {
+                // As Windows does that keeps no hash of the LAN Manager: the same twice.
+                let lm = if self.lm.iter().all(|byte| *byte == 0) { &self.nt } else { &self.lm };
+                Some(format!("{user}::{domain}:{}:{}:{}", hex(lm), hex(&self.nt), hex(challenge)))
+            }
+            length if length > V1 || self.is_lm_v2() => {
+                let (proof, blob) = self.proof().split_at_checked(PROOF)?;
                 Some(format!("{user}::{domain}:{}:{}:{}", hex(challenge), hex(proof), hex(blob)))
             }
             0 if self.lm.len() == V1 => Some(format!("{user}:$NETLM${}${}", hex(challenge), hex(&self.lm))),
@@ -391,6 +414,15 @@ fn version(flags: u32, bytes: &[u8], at: usize, fields: &[usize]) -> Option<Stri
     (*major != 0).then(|| format!("{major}.{minor}.{build}"))
 }
 
+/// NtChallengeResponse. Nmap tells a third of its length.
+fn nt(bytes: &[u8]) -> Vec<u8> {
+    let told = part(bytes, 20).unwrap_or_default();
+    let start = bytes.get(24..28).and_then(number).and_then(|start| usize::try_from(start).ok());
+    let whole =
+        start.filter(|_| told.len() == V1 / 3).and_then(|start| bytes.get(start..start.checked_add(V1)?));
+    whole.unwrap_or(told).to_vec()
+}
+
 fn length(text: &[u8]) -> u16 {
     u16::try_from(text.len()).unwrap_or(u16::MAX)
 }
@@ -412,171 +444,4 @@ fn hex(bytes: &[u8]) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn answer(flags: u32, texts: [&[u8]; 5]) -> Answer {
-        let mut head = [&SIGNATURE[..], &[3, 0, 0, 0]].concat();
-        let (mut at, mut payload) = (64_u32, Vec::new());
-        for text in texts {
-            let size = u16::try_from(text.len()).unwrap();
-            head.extend([size.to_le_bytes(), size.to_le_bytes()].concat());
-            head.extend(at.to_le_bytes());
-            payload.extend_from_slice(text);
-            at = at.saturating_add(u32::from(size));
-        }
-        head.extend([0; 8]);
-        head.extend(flags.to_le_bytes());
-        head.extend(payload);
-        for length in 0..head.len() {
-            let _ = Message::read(&head[..length]);
-        }
-        match Message::read(&head) {
-            Some(Message::Authenticate(answer)) => answer,
-            other => panic!("{other:?}"),
-        }
-    }
-
-    fn response(login: &Login) -> (&str, &[u8], Option<&str>) {
-        let Some(Secret::Response { scheme, challenge, crackable, .. }) = &login.secret else { panic!() };
-        (scheme, challenge.raw(), crackable.as_deref())
-    }
-
-    #[test]
-    fn the_answer_s_names_and_proofs_are_read_and_make_a_crackable_line() {
-        let (lm, nt) = ([0x86; 24], [[0x68; 16], [1; 16]].concat());
-        let read = answer(flag::UNICODE, [&lm, &nt, &wide("Domain"), &wide("Jürgen"), &wide("COMPUTER")]);
-        let login = read.login(Some(&[0xab; 8]));
-        assert_eq!(login.username, Some("Jürgen".into()));
-        assert_eq!(login.domain, Some("Domain".into()));
-        assert_eq!(read.workstation, b"COMPUTER");
-        let line = format!("Jürgen::Domain:{}:{}:{}", "ab".repeat(8), "68".repeat(16), "01".repeat(16));
-        assert_eq!(response(&login), ("netntlmv2", &[0xab; 8][..], Some(line.as_str())));
-        assert_eq!(response(&read.login(None)), ("netntlmv2", &[][..], None));
-    }
-
-    #[test]
-    fn old_answers_are_crackable_with_all_that_went_into_them() {
-        let old = answer(0, [&[1; 24], &[2; 24], b"D", b"eve", b"W"]);
-        let line = format!("eve::D:{}:{}:{}", "01".repeat(24), "02".repeat(24), "03".repeat(8));
-        assert_eq!(response(&old.login(Some(&[3; 8]))), ("netntlmv1", &[3; 8][..], Some(line.as_str())));
-        let client = [[9; 8], [0; 8], [0; 8]].concat();
-        let both = answer(0, [&client, &[2; 24], b"D", b"eve", b"W"]).login(Some(&[3; 8]));
-        assert_eq!(response(&both).1, [[3; 8], [9; 8]].concat());
-        let oldest = answer(0, [&[1; 24], b"", b"D", b"eve", b"W"]).login(Some(&[3; 8]));
-        let line = format!("eve:$NETLM${}${}", "03".repeat(8), "01".repeat(24));
-        assert_eq!(response(&oldest), ("netlm", &[3; 8][..], Some(line.as_str())));
-        let odd = answer(0, [b"", &[2; 24], b"D", b"a:b", b"W"]);
-        assert_eq!(odd.crackable(&[3; 8]), None);
-    }
-
-    #[test]
-    fn a_text_in_the_place_of_the_version_is_none() {
-        // As curl answers: with our flags, and its first proof right behind them.
-        assert_eq!(answer(flag::VERSION, [&[7; 24], &[2; 24], b"D", b"eve", b"W"]).version, None);
-        let mut bare = [&SIGNATURE[..], &[3, 0, 0, 0]].concat();
-        bare.resize(60, 0);
-        bare.extend(flag::VERSION.to_le_bytes());
-        bare.extend([10, 0, 0x63, 0x45, 0, 0, 0, 15]);
-        let Some(Message::Authenticate(answer)) = Message::read(&bare) else { panic!() };
-        assert_eq!(answer.version.as_deref(), Some("10.0.17763"));
-    }
-
-    #[test]
-    fn nobody_and_a_guest_are_told_apart() {
-        for lm in [&[0][..], b""] {
-            let nobody = answer(flag::UNICODE, [lm, b"", b"", b"", b""]);
-            assert_eq!((nobody.identity(), nobody.login(Some(&[3; 8])).secret), (Identity::Anonymous, None));
-        }
-        let guest = answer(0, [&[0; 24], &[2; 24], b"", b"Guest", b""]);
-        assert_eq!(guest.identity(), Identity::Guest);
-        assert_eq!(answer(0, [&[0; 24], &[2; 24], b"", b"", b""]).identity(), Identity::User);
-    }
-
-    #[test]
-    fn what_the_pairs_of_version_two_say_is_read() {
-        let mut nt = vec![0; PROOF + BEFORE_PAIRS];
-        nt.extend([2, 0, 2, 0, b'D', 0, 6, 0, 4, 0, 2, 0, 0, 0, 9, 0, 6, 0, b'a', 0, b'/', 0, b'b', 0]);
-        let unended = Answer { nt: nt.clone(), ..Answer::default() };
-        assert!(unended.has_mic());
-        assert_eq!(unended.target(), Some(b"a/b".to_vec()));
-        for length in 0..nt.len() {
-            let cut = Answer { nt: nt[..length].to_vec(), ..Answer::default() };
-            assert_eq!(cut.target(), None);
-        }
-        nt.splice(PROOF + BEFORE_PAIRS.., [0; 400]);
-        assert!(!Answer { nt, ..Answer::default() }.has_mic());
-    }
-
-    #[test]
-    fn a_first_message_tells_its_names_only_if_its_flags_say_so() {
-        let mut first = [&SIGNATURE[..], &[1, 0, 0, 0, 7, 0x30, 0, 2]].concat();
-        first.extend([3, 0, 3, 0, 40, 0, 0, 0, 2, 0, 2, 0, 43, 0, 0, 0, 10, 0, 0x61, 0x4a, 0, 0, 0, 15]);
-        first.extend(b"DOMPC");
-        let named = Negotiate {
-            flags: 0x0200_3007,
-            domain: b"DOM".to_vec(),
-            workstation: b"PC".to_vec(),
-            version: Some("10.0.19041".to_owned()),
-        };
-        assert_eq!(Message::read(&first), Some(Message::Negotiate(named)));
-        first[13] = 0;
-        first[15] = 0;
-        let silent = Negotiate { flags: 7, ..Negotiate::default() };
-        assert_eq!(Message::read(&first), Some(Message::Negotiate(silent)));
-    }
-
-    #[test]
-    fn fields_that_point_outside_are_empty_and_other_messages_none() {
-        let mut wild = [&SIGNATURE[..], &[3, 0, 0, 0]].concat();
-        wild.extend([0xff; 60]);
-        let Some(Message::Authenticate(answer)) = Message::read(&wild) else { panic!() };
-        assert_eq!(answer.user, b"");
-        let ours = challenge(0, &[0; 8], &Windows::new("files01", ""), SystemTime::UNIX_EPOCH);
-        assert_eq!(Message::read(&ours), None);
-        assert_eq!(Message::read(b"NTLMSSP"), None);
-    }
-
-    #[test]
-    fn the_challenge_names_a_machine_alone_as_windows_does() {
-        let now = SystemTime::UNIX_EPOCH + Duration::new(1_700_000_000, 500);
-        // As nmap's scripts and PowerShell ask.
-        let message = challenge(0xa208_8207, &[7; 8], &Windows::new("files01", ""), now);
-        assert_eq!(part(&message, 12).unwrap(), wide("FILES01"));
-        assert_eq!(number(&message[20..24]), Some(0xa28a_8205));
-        assert_eq!(&message[24..32], &[7; 8]);
-        assert_eq!(&message[48..56], &[10, 0, 0x63, 0x45, 0, 0, 0, 15]);
-        let time = 133_444_736_000_000_005_u64.to_le_bytes();
-        let facts = [
-            &[2, 0, 14, 0][..],
-            &wide("FILES01"),
-            &[1, 0, 14, 0],
-            &wide("FILES01"),
-            &[4, 0, 14, 0],
-            &wide("files01"),
-            &[3, 0, 14, 0],
-            &wide("files01"),
-            &[7, 0, 8, 0],
-            &time,
-            &[0; 4],
-        ];
-        assert_eq!(part(&message, 40).unwrap(), facts.concat());
-        assert_eq!(message.len(), 56 + 14 + facts.concat().len());
-    }
-
-    #[test]
-    fn a_member_of_a_domain_names_that_and_a_client_without_unicode_gets_its_code_page() {
-        let host = Windows::new("files01", "corp.example.com");
-        let message = challenge(0xa208_8207, &[7; 8], &host, SystemTime::UNIX_EPOCH);
-        assert_eq!(number(&message[20..24]), Some(0xa289_8205));
-        assert_eq!(part(&message, 12).unwrap(), wide("CORP"));
-        let tree = [&[5, 0, 32, 0][..], &wide("corp.example.com")].concat();
-        assert!(message.windows(tree.len()).any(|window| window == tree));
-        // As curl asks.
-        let message = challenge(0x0008_8206, &[7; 8], &host, SystemTime::UNIX_EPOCH);
-        assert_eq!(number(&message[20..24]), Some(0x0289_8206));
-        assert_eq!(part(&message, 12).unwrap(), b"CORP");
-        let message = challenge(0x0000_0001, &[7; 8], &host, SystemTime::UNIX_EPOCH);
-        assert_eq!((part(&message, 12).unwrap(), number(&message[20..24])), (&b""[..], Some(0x0280_0201)));
-    }
-}
+mod tests;

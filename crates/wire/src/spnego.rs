@@ -9,6 +9,7 @@ use haldane_core::{Cx, Halt, Input, Login, Secret, Sighting, Untrusted, Windows}
 use crate::{
     ber,
     ntlm::{self, Answer, Identity, Message, Negotiate, flag},
+    ntlm_key,
 };
 
 /// SPNEGO, 1.3.6.1.5.5.2.
@@ -40,6 +41,8 @@ const INCOMPLETE: u8 = 1;
 const REJECTED: u8 = 2;
 const REQUEST_MIC: u8 = 3;
 
+/// Longest list of mechanisms that is kept, in bytes.
+const LONGEST_LIST: usize = 256;
 /// Most mechanisms, and most parts of a name, that are looked at.
 const MOST: usize = 16;
 
@@ -55,6 +58,8 @@ pub struct Conversation {
     nonce: Option<[u8; 8]>,
     /// Whether the client speaks SPNEGO.
     negotiated: bool,
+    /// The list of mechanisms that it began with, as it was sent: what both sides sign in the end.
+    offered: Box<[u8]>,
 }
 
 /// What a token of the client's leads to.
@@ -84,6 +89,10 @@ pub struct Attempt {
     pub accept: Vec<u8>,
     /// How it was proved.
     pub proof: Proof,
+    /// The challenge that it answers.
+    challenge: Option<[u8; 8]>,
+    /// See [`Conversation`].
+    offered: Box<[u8]>,
 }
 
 /// How a client proves who it is.
@@ -107,6 +116,13 @@ pub struct Ticket {
 }
 
 impl Attempt {
+    /// A login by NTLM without any of its messages around it, as SMB 1 has it. `challenge`: ours, if one was sent.
+    pub fn bare(answer: Answer, challenge: Option<[u8; 8]>) -> Self {
+        let login = answer.login(challenge.as_ref());
+        let proof = Proof::Ntlm(answer);
+        Self { login, reject: Vec::new(), accept: Vec::new(), proof, challenge, offered: Box::default() }
+    }
+
     /// Adds what is known beside the login to an event.
     #[must_use]
     pub fn facts(&self, seen: Sighting) -> Sighting {
@@ -125,6 +141,24 @@ impl Attempt {
         }
     }
 
+    /// The key of the session, if that is the password.
+    pub fn key(&self, password: &[u8]) -> Option<[u8; 16]> {
+        match (&self.proof, &self.challenge) {
+            (Proof::Ntlm(answer), Some(challenge)) => answer.key(challenge, password),
+            _ => None,
+        }
+    }
+
+    /// The token that lets it in with that key: the client's list of mechanisms is signed (RFC 4178, section 5).
+    pub fn accept_with(&self, key: &[u8; 16]) -> Vec<u8> {
+        match &self.proof {
+            Proof::Ntlm(answer) if !self.accept.is_empty() && !self.offered.is_empty() => {
+                response_signed(&ntlm_key::signature(key, answer.flags, &self.offered))
+            }
+            _ => self.accept.clone(),
+        }
+    }
+
     /// Whom it stands for.
     pub fn identity(&self) -> Identity {
         match &self.proof {
@@ -140,6 +174,9 @@ impl Conversation {
         match Offer::read(token) {
             Some(offer) => {
                 self.negotiated = true;
+                if offer.list.len() <= LONGEST_LIST && !offer.list.is_empty() {
+                    self.offered = ber::wrap(ber::SEQUENCE, offer.list).into();
+                }
                 let inner = offer.token.filter(|token| !token.is_empty());
                 match inner.map(|inner| self.inner(inner, host, cx)) {
                     Some(step @ (Step::Reply { .. } | Step::Done(_))) => step,
@@ -189,23 +226,25 @@ impl Conversation {
             }
             Some(Message::Authenticate(answer)) => {
                 // A challenge is answered once.
-                let login = answer.login(self.nonce.take().as_ref());
-                self.done(login, Proof::Ntlm(answer))
+                let challenge = self.nonce.take();
+                let login = answer.login(challenge.as_ref());
+                self.done(login, Proof::Ntlm(answer), challenge)
             }
             None => match Ticket::read(token) {
                 Some(ticket) => {
                     let mut login = Login::new("kerberos").secret(Secret::Token(token.into()));
                     login.domain = Some(&ticket.realm).filter(|realm| !realm.is_empty()).map(Untrusted::new);
-                    self.done(login, Proof::Kerberos(ticket))
+                    self.done(login, Proof::Kerberos(ticket), None)
                 }
                 None => Step::Unknown,
             },
         }
     }
 
-    fn done(&self, login: Login, proof: Proof) -> Step {
+    fn done(&self, login: Login, proof: Proof, challenge: Option<[u8; 8]>) -> Step {
         let (reject, accept) = (self.refusal(REJECTED), self.refusal(COMPLETED));
-        Step::Done(Box::new(Attempt { login, reject, accept, proof }))
+        let offered = self.offered.clone();
+        Step::Done(Box::new(Attempt { login, reject, accept, proof, challenge, offered }))
     }
 }
 
@@ -233,11 +272,22 @@ fn response(state: u8, mechanism: Option<&[u8]>, token: &[u8]) -> Vec<u8> {
     ber::wrap(field(1), &ber::wrap_all(ber::SEQUENCE, &fields))
 }
 
+/// A NegTokenResp that accepts, with a mechListMIC.
+fn response_signed(signature: &[u8]) -> Vec<u8> {
+    let fields = [
+        ber::wrap(field(0), &ber::wrap(ENUMERATED, &[COMPLETED])),
+        ber::wrap(field(3), &ber::wrap(ber::OCTETS, signature)),
+    ];
+    ber::wrap(field(1), &ber::wrap_all(ber::SEQUENCE, &fields))
+}
+
 /// What SPNEGO says: a NegTokenInit or a NegTokenResp.
 #[derive(Debug)]
 struct Offer<'a> {
     /// Those that the client could use, the one it likes best first.
     mechanisms: Vec<&'a [u8]>,
+    /// The same, as they were sent.
+    list: &'a [u8],
     token: Option<&'a [u8]>,
 }
 
@@ -257,12 +307,13 @@ impl<'a> Offer<'a> {
             return None;
         }
         let mut fields = ber::enter(&mut Input::whole(body), ber::SEQUENCE).ok()?;
-        let mut offer = Self { mechanisms: Vec::new(), token: None };
+        let mut offer = Self { mechanisms: Vec::new(), list: &[], token: None };
         while let Ok((number, value)) = ber::element(&mut fields) {
             let mut value = Input::whole(value);
             match number {
                 0xa0 if tag == 0xa0 => {
-                    offer.mechanisms = ber::enter(&mut value, ber::SEQUENCE).map(objects).unwrap_or_default();
+                    offer.list = ber::expect(&mut value, ber::SEQUENCE).unwrap_or_default();
+                    offer.mechanisms = objects(Input::whole(offer.list));
                 }
                 // mechToken; what follows of a NegTokenInit2 is not for servers.
                 0xa2 => offer.token = ber::expect(&mut value, ber::OCTETS).ok(),

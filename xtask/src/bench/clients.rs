@@ -50,6 +50,7 @@ pub const SERVICES: &[Service] = &[
     Service { name: "httpproxy", client: Client::Ours(httpproxy), logtype: 7001, ..PLAIN },
     Service { name: "mongodb", client: Client::Ours(mongodb), logtype: 20001, ..PLAIN },
     Service { name: "vnc", client: Client::Ours(vnc), logtype: 12001, settings: "back_off = false\nlogin_delay = 0\n", ..PLAIN },
+    Service { name: "smb", client: Client::Ours(smb), logtype: 31_900, peer: false, ..PLAIN },
     Service { name: "rdp", client: Client::Ours(rdp), logtype: 14001, ..PLAIN },
     Service { name: "mssql", client: Client::Ours(mssql), logtype: 9001, settings: "version = \"2012\"\n", ..PLAIN },
     Service { name: "winrm", client: Client::Ours(winrm), logtype: 32300, peer: false, ..PLAIN },
@@ -267,6 +268,46 @@ fn vnc(port: u16, number: u64) -> io::Result<()> {
     stream.read_exact(&mut [0; 16])?;
     write!(stream, "{number:016}")?;
     stream.read_exact(&mut [0; 4])
+}
+
+/// MS-SMB2: negotiation, and a session with NTLM (MS-NLMP) whose answer is made up.
+fn smb(port: u16, number: u64) -> io::Result<()> {
+    let mut stream = connect(port)?;
+    let mut ask = |command: u8, id: u8, session: &[u8; 8], body: &[u8]| -> io::Result<Vec<u8>> {
+        let mut message = b"\xfeSMB\x40\0\0\0\0\0\0\0".to_vec();
+        message.extend([command, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, id, 0, 0, 0, 0, 0, 0, 0]);
+        message.extend([0; 8]);
+        message.extend(session);
+        message.extend([0; 16]);
+        message.extend(body);
+        stream.write_all(&u32::try_from(message.len()).unwrap_or_default().to_be_bytes())?;
+        stream.write_all(&message)?;
+        let mut length = [0; 4];
+        stream.read_exact(&mut length)?;
+        let mut answer = vec![0; usize::try_from(u32::from_be_bytes(length)).unwrap_or_default()];
+        stream.read_exact(&mut answer)?;
+        Ok(answer)
+    };
+    let negotiate = [&[36, 0, 1, 0, 1, 0, 0, 0, 0, 0, 0, 0][..], &[0; 24], &[0x10, 2]].concat();
+    ask(0, 0, &[0; 8], &negotiate)?;
+    let setup = |token: &[u8]| {
+        let length = u16::try_from(token.len()).unwrap_or_default().to_le_bytes();
+        [&[25, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 88, 0][..], &length, &[0; 8], token].concat()
+    };
+    let first = b"NTLMSSP\0\x01\0\0\0\x07\x82\x08\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0";
+    let challenged = ask(1, 1, &[0; 8], &setup(first))?;
+    let session =
+        challenged.get(40..48).and_then(|id| id.try_into().ok()).ok_or(io::ErrorKind::InvalidData)?;
+    let answer = [&number.to_le_bytes()[..], &[7; 40]].concat();
+    let mut last = b"NTLMSSP\0\x03\0\0\0".to_vec();
+    // Length, room and place of: the old answer, the answer, domain, user, workstation, key.
+    for (length, at) in [(0, 64), (48, 66), (0, 64), (2, 64), (0, 64), (0, 64)] {
+        last.extend([length, 0, length, 0, at, 0, 0, 0]);
+    }
+    last.extend([0x07, 0x82, 0x08, 0]);
+    last.extend(b"e\0");
+    last.extend(answer);
+    expect(&ask(1, 2, session, &setup(&last))?, &[0x6d, 0, 0, 0xc0])
 }
 
 /// The first packet, with a cookie (MS-RDPBCGR, section 2.2.1.1): all that the peer takes.

@@ -192,6 +192,8 @@ pub(super) fn configure(
     let bounds = service.stream.as_ref().map_or(Limits::DEFAULT, |stream| stream.bounds());
     let limits = limits(section, bounds);
     let mut endpoints = Vec::new();
+    // What listens in one mode and watches in another has no ports then.
+    let transports = if service.sensor.is_some() { Vec::new() } else { transports };
     for transport in transports {
         let here = |port: &&u16| transport == Transport::Tcp || !entry.also.contains(*port);
         for port in ports.iter().filter(here) {

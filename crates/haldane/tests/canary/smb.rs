@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use crate::fixture::{Canary, client, file, folder, free_port, installed, text, until};
 
-const SETTINGS: &str = "[service.smb]\nauditfile = \"{folder}/audit.log\"\n[sink.file]\npath = \"{folder}/peer.log\"\n\
+const SETTINGS: &str = "[service.smb]\nmode = \"audit\"\nauditfile = \"{folder}/audit.log\"\n[sink.file]\npath = \"{folder}/peer.log\"\n\
                         format = \"compatible\"\nmin_severity = \"info\"\n";
 
 fn line(name: &str) -> String {

@@ -13,6 +13,8 @@ use openssl::{
     sha::sha1,
 };
 
+use haldane_wire::ntlm_key::Rc4;
+
 use super::mcs;
 
 /// Bits of the key, as Windows since 2008 has them.
@@ -197,52 +199,9 @@ fn weakened(method: u32, mut key: Vec<u8>) -> Vec<u8> {
     key
 }
 
-/// RC4. OpenSSL has it no longer without being asked for.
-struct Rc4 {
-    state: [u8; 256],
-    at: u8,
-    other: u8,
-}
-
-impl Rc4 {
-    fn new(key: &[u8]) -> Self {
-        let mut state: [u8; 256] = std::array::from_fn(|at| u8::try_from(at).unwrap_or_default());
-        let mut other = 0_u8;
-        for (at, key) in (0..=255_u8).zip(key.iter().cycle()) {
-            other = other.wrapping_add(at_of(&state, at)).wrapping_add(*key);
-            state.swap(at.into(), other.into());
-        }
-        Self { state, at: 0, other: 0 }
-    }
-
-    /// Encrypts or decrypts the next bytes.
-    fn apply(&mut self, text: &[u8]) -> Vec<u8> {
-        let mut next = |byte: &u8| {
-            self.at = self.at.wrapping_add(1);
-            let one = at_of(&self.state, self.at);
-            self.other = self.other.wrapping_add(one);
-            let two = at_of(&self.state, self.other);
-            self.state.swap(self.at.into(), self.other.into());
-            byte ^ at_of(&self.state, one.wrapping_add(two))
-        };
-        text.iter().map(&mut next).collect()
-    }
-}
-
-fn at_of(state: &[u8; 256], at: u8) -> u8 {
-    state.get(usize::from(at)).copied().unwrap_or_default()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn rc4_is_that_of_everybody_else() {
-        // RFC 6229, section 2: key 0102030405, offset 0.
-        let stream = Rc4::new(&[1, 2, 3, 4, 5]).apply(&[0; 8]);
-        assert_eq!(stream, [0xb2, 0x39, 0x63, 0x05, 0xf0, 0x3d, 0xc0, 0x27]);
-    }
 
     #[test]
     fn a_certificate_is_signed_as_clients_check_it() {

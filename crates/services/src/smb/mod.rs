@@ -1,30 +1,38 @@
-//! A share of a real Samba beside the canary: follows the log that its `full_audit` writes by way of syslog, as
-//! OpenCanary does.
+//! SMB: a file server of Windows' (`mode = "native"`), or the log of a real Samba beside the canary
+//! (`mode = "audit"`, see [`audit`]).
 //!
-//! Reports `smb.audit` for each operation that is logged there (which those are is set in smb.conf), and `smb.login`
-//! for each login, if the same file has Samba's authentication audit (`smb.conf`: `log level = 1 auth_audit:3`).
-//! Lines that are neither are no events. Formats: vfs_full_audit(8), smb.conf(5) under `log level`; read `audit` and
-//! `login`.
+//! The native server speaks SMB 1 ([`v1`], MS-CIFS and MS-SMB) and SMB 2.0.2 to 3.1.1 ([`v2`], MS-SMB2) over TCP
+//! ([`frame`]: RFC 1002, MS-SMB2 section 2.1). It has the shares of a Windows server: a folder of bait ([`bait`]), which can be read
+//! and not written, the administrators' shares, which are closed, and IPC$ with the named pipes of [`rpc`].
+//!
+//! Reports `smb.negotiate` (what a client can speak), `smb.login` (each login once, with a NetNTLM line for hashcat and
+//! john), `smb.audit` (what was done with a share, in the fields of Samba's audit), `smb.rpc` (what was asked over a
+//! pipe), `smb.exploit` (a known attack, by name) and `smb.broken` (what a server hangs up on).
 
-mod audit;
-mod login;
+pub mod audit;
+pub mod bait;
+pub mod bytes;
+pub mod disk;
+pub mod evidence;
+pub mod frame;
+pub mod open;
+pub mod rpc;
+pub mod server;
+pub mod session;
+pub mod status;
+pub mod v1;
+pub mod v2;
 
-use std::{
-    collections::VecDeque,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
-    path::PathBuf,
-};
+use std::{sync::Arc, time::Duration};
 
-use haldane_core::{
-    Arrival, Class, Compat, Feed, Host, Kind, Login, Peer, Section, Sensor, Severity, Sighting, Transport,
-    Watch,
-};
+use haldane_core::{Class, Compat, Host, Kind, Limits, Peer, Protocol, Section, Severity};
 
-use audit::Record;
-use login::{Attempt, Form};
+use server::Server;
+use session::Connection;
 
-/// An operation on the share: a file was opened or read.
-pub static AUDIT: Kind = Kind::new(5000, "smb.audit", Class::Access, Severity::Medium, "Samba share used")
+/// An operation on a share. Field `action` is the operation as Samba's `full_audit` calls it, `status` is `ok` or
+/// `fail (reason)`.
+pub static AUDIT: Kind = Kind::new(5000, "smb.audit", Class::Access, Severity::Medium, "Windows share used")
     .compat(&[
         Compat::field("USER", "user"),
         Compat::field("REMOTENAME", "remote_name"),
@@ -38,123 +46,46 @@ pub static AUDIT: Kind = Kind::new(5000, "smb.audit", Class::Access, Severity::M
         Compat::field("FILENAME", "file"),
     ]);
 /// A login: field `status` is Samba's word for how it ended. Low for one of nobody, without a name.
-pub static LOGIN: Kind = Kind::new(31900, "smb.login", Class::Login, Severity::High, "Samba login");
+pub static LOGIN: Kind = Kind::new(31900, "smb.login", Class::Login, Severity::High, "SMB login");
+/// A client said what it can speak: field `dialects`, and what was chosen in `dialect`. Or before that, over NetBIOS,
+/// whom it calls, and what it is called: `called` and `calling`.
+pub static NEGOTIATE: Kind =
+    Kind::new(31950, "smb.negotiate", Class::Probe, Severity::Low, "SMB was asked what it speaks");
+/// A known attack: field `exploit` is its name.
+pub static EXPLOIT: Kind =
+    Kind::new(31951, "smb.exploit", Class::Exploit, Severity::High, "SMB attack recognised");
+/// A call over a named pipe: fields `pipe` and `call`.
+pub static RPC: Kind =
+    Kind::new(31952, "smb.rpc", Class::Command, Severity::Medium, "Windows asked over a named pipe");
+/// What a server hangs up on: fields `why` and `excerpt`.
+pub static BROKEN: Kind =
+    Kind::new(31953, "smb.broken", Class::Probe, Severity::Low, "SMB's protocol was broken");
 
-/// The port of SMB over TCP.
-const PORT: u16 = 445;
-/// Logins that are remembered, to know the second line about one again.
-const REMEMBERED: usize = 32;
-/// Ways to prove a password, as Samba names them (`passwordType`).
-const MECHANISMS: [&str; 6] = ["NTLMv2", "NTLMv1", "LMv2", "Plaintext", "MSCHAPv2", "krb5"];
-
-/// The sensor.
+/// The server.
 #[derive(Debug)]
-pub struct Smb {
-    file: PathBuf,
-    /// Of these, a line in the other form is still to be expected.
-    logins: VecDeque<(Form, Attempt)>,
+pub struct Native {
+    server: Arc<Server>,
 }
 
-impl Sensor for Smb {
+impl Protocol for Native {
     const NAME: &'static str = "smb";
-    const KINDS: &'static [&'static Kind] = &[&AUDIT, &LOGIN];
-    const TRY: &'static str = "smbclient //localhost/SHARE -N -c 'get FILE'";
-    /// It needs a Samba.
-    const ON: bool = false;
+    const PORT: u16 = 445;
+    const LIMITS: Limits = Limits {
+        idle: Duration::from_secs(300),
+        lifetime: Duration::from_secs(3600),
+        frame: frame::LARGEST,
+        bytes_out: 64 * 1024 * 1024,
+        ..Limits::DEFAULT
+    };
+    const KINDS: &'static [&'static Kind] = &[&AUDIT, &LOGIN, &NEGOTIATE, &EXPLOIT, &RPC, &BROKEN];
+    const TRY: &'static str = "smbclient -p {port} -N -L {host}";
+    type Session = Connection;
 
-    fn configure(section: &mut Section<'_>, _host: &Host) -> Self {
-        let file = section.text(
-            "auditfile",
-            "/var/log/samba-audit.log",
-            "The file that Samba's full_audit is logged to. It need not exist yet.",
-        );
-        if file.is_empty() {
-            section.invalid("auditfile", "expected the path of a file");
-        }
-        Self { file: file.into(), logins: VecDeque::new() }
+    fn configure(section: &mut Section<'_>, host: &Host) -> Self {
+        Self { server: Arc::new(Server::configure(section, host)) }
     }
 
-    fn feeds(&self) -> Vec<Feed> {
-        vec![Feed::Lines(self.file.clone())]
-    }
-
-    fn take(&mut self, arrival: Arrival<'_>, watch: &mut Watch<'_>) {
-        let Arrival::Line(line) = arrival else { return };
-        if let Some(record) = audit::read(line) {
-            let (peer, seen) = used(&record);
-            watch.report(peer, seen);
-        } else if let Some((form, attempt)) = login::read(line)
-            && self.is_new(form, &attempt)
-        {
-            let peer =
-                attempt.remote.map(|remote| Peer::new(remote, local(attempt.local, remote), Transport::Tcp));
-            watch.report(peer, tried(&attempt));
-        }
+    fn session(&self, _peer: &Peer) -> Connection {
+        Connection::new(Arc::clone(&self.server))
     }
 }
-
-impl Smb {
-    /// Whether this is the first line about that login: Samba may be set to write two.
-    fn is_new(&mut self, form: Form, attempt: &Attempt) -> bool {
-        let other = self.logins.iter().position(|(seen, before)| *seen != form && before == attempt);
-        if let Some(at) = other {
-            self.logins.remove(at);
-            return false;
-        }
-        if self.logins.len() >= REMEMBERED {
-            self.logins.pop_front();
-        }
-        self.logins.push_back((form, attempt.clone()));
-        true
-    }
-}
-
-/// Our end, where the line does not name it.
-fn local(named: Option<SocketAddr>, remote: SocketAddr) -> SocketAddr {
-    let unknown: IpAddr =
-        if remote.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
-    named.unwrap_or_else(|| SocketAddr::new(unknown, PORT))
-}
-
-/// The log names no port of the client: that is 0.
-fn used(record: &Record<'_>) -> (Option<Peer>, Sighting) {
-    let client = record.client.and_then(audit::address).map(|ip| SocketAddr::new(ip, 0));
-    let server = record.server.and_then(audit::address).map(|ip| SocketAddr::new(ip, PORT));
-    let peer = client.map(|remote| Peer::new(remote, local(server, remote), Transport::Tcp));
-    let facts = [
-        ("user", record.user),
-        ("remote_name", record.remote_name),
-        ("share", record.share),
-        ("local_name", record.local_name),
-        ("version", record.version),
-        ("arch", record.arch),
-        ("logged", record.time),
-        ("domain", record.domain),
-        ("action", record.action),
-        ("status", record.status),
-        ("mode", record.mode),
-        ("file", record.file),
-        // What stands there and is no address.
-        ("client", record.client.filter(|_| client.is_none())),
-    ];
-    let known = facts.into_iter().filter_map(|(name, value)| Some((name, value?)));
-    (peer, known.fold(Sighting::of(&AUDIT), |seen, (name, value)| seen.with(name, value)))
-}
-
-fn tried(attempt: &Attempt) -> Sighting {
-    let kind = attempt.password_type.as_deref().unwrap_or_default();
-    let mechanism = MECHANISMS.into_iter().find(|name| name.eq_ignore_ascii_case(kind)).unwrap_or("smb");
-    let mut login = Login::new(mechanism);
-    login.username = attempt.user.clone().filter(|user| !user.is_empty());
-    login.domain = attempt.domain.clone().filter(|domain| !domain.is_empty());
-    let severity = if login.username.is_some() { LOGIN.severity } else { Severity::Low };
-    let seen = Sighting::of(&LOGIN)
-        .with("status", attempt.status.as_str())
-        .with("workstation", attempt.workstation.clone())
-        .with("password_type", attempt.password_type.clone())
-        .with("smb_service", attempt.service.clone());
-    seen.login(login).severity(severity)
-}
-
-#[cfg(test)]
-mod tests;

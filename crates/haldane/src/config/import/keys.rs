@@ -165,7 +165,18 @@ pub(super) const SERVICES: &[Service] = &[
         ],
         ..PLAIN
     },
-    Service { name: "smb", keys: &[key("auditfile", Default::Text("/var/log/samba-audit.log"))], ..PLAIN },
+    Service {
+        name: "smb",
+        port: 445,
+        keys: &[
+            key("auditfile", Default::None),
+            // The peer only reads what a Samba logs; a server of one's own is there for whoever asks for it.
+            key("mode", Default::Text("audit")),
+            key("folder", Default::None),
+            key("share", Default::None),
+        ],
+        ..PLAIN
+    },
 ];
 
 /// The keys of `tcpbanner_N`.

@@ -1,4 +1,4 @@
-use haldane_core::{Absent, Part, Untrusted, Value};
+use haldane_core::{Absent, Compat, Part, Untrusted, Value};
 
 use super::*;
 use crate::{ALL, replay};
@@ -6,7 +6,7 @@ use crate::{ALL, replay};
 /// What is reported of those lines.
 fn seen(lines: &[&[u8]]) -> Vec<(Option<Peer>, Sighting)> {
     let entry = ALL.iter().find(|entry| entry.name == "smb").unwrap();
-    let mut service = replay::build(entry, &[]).unwrap();
+    let mut service = replay::build(entry, &["mode = \"audit\""]).unwrap();
     let lines: Vec<Arrival<'_>> = lines.iter().map(|line| Arrival::Line(line)).collect();
     replay::watch(service.sensor.as_mut().unwrap().as_mut(), &lines)
 }
@@ -227,8 +227,10 @@ fn what_a_client_chose_makes_no_line_of_the_audit() {
 #[test]
 fn the_file_is_the_peers_unless_another_is_set() {
     let entry = ALL.iter().find(|entry| entry.name == "smb").unwrap();
-    let feeds =
-        |settings: &[&str]| replay::build(entry, settings).map(|service| service.sensor.unwrap().feeds());
+    let feeds = |settings: &[&str]| {
+        let settings = [&["mode = \"audit\""], settings].concat();
+        replay::build(entry, &settings).map(|service| service.sensor.unwrap().feeds())
+    };
     assert_eq!(feeds(&[]).unwrap(), [Feed::Lines("/var/log/samba-audit.log".into())]);
     assert_eq!(feeds(&["auditfile = \"/tmp/x\""]).unwrap(), [Feed::Lines("/tmp/x".into())]);
     assert!(feeds(&["auditfile = \"\""]).is_err());

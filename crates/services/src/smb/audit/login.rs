@@ -127,5 +127,5 @@ fn given(text: &Untrusted) -> Option<Untrusted> {
 /// `ipv4:192.0.2.7:4711`, `ipv6:fe80::1%eth0:445`.
 fn address(text: &str) -> Option<SocketAddr> {
     let (ip, port) = text.strip_prefix("ipv4:").or_else(|| text.strip_prefix("ipv6:"))?.rsplit_once(':')?;
-    Some(SocketAddr::new(super::audit::address(ip.as_bytes())?, port.parse().ok()?))
+    Some(SocketAddr::new(super::line::address(ip.as_bytes())?, port.parse().ok()?))
 }
