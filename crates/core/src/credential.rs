@@ -28,6 +28,18 @@ impl Login {
         Self { username: None, domain: None, secret: None, mechanism: mechanism.into() }
     }
 
+    /// Whether some part of it was longer than what is kept.
+    pub(crate) fn is_cut(&self) -> bool {
+        let secret = match &self.secret {
+            Some(Secret::Password(text) | Secret::Token(text) | Secret::PublicKey { key: text, .. }) => {
+                Some(text)
+            }
+            Some(Secret::Response { response, .. }) => Some(response),
+            None => None,
+        };
+        [self.username.as_ref(), self.domain.as_ref(), secret].into_iter().flatten().any(Untrusted::is_full)
+    }
+
     /// A user name and a clear-text password.
     pub fn password(
         mechanism: &'static str,

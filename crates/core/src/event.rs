@@ -41,6 +41,15 @@ impl Sighting {
         self
     }
 
+    /// Cuts facts that take more than `most` bytes together, see [`crate::text::bound`]. That credentials were longer than
+    /// what is kept of them is said by the same fact.
+    pub fn bound(&mut self, most: usize) {
+        crate::text::bound(&mut self.fields, most);
+        if self.login.as_ref().is_some_and(Login::is_cut) {
+            self.fields.insert("cut".into(), Value::Bool(true));
+        }
+    }
+
     /// Changes the severity.
     #[must_use]
     pub fn severity(mut self, severity: Severity) -> Self {

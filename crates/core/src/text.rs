@@ -36,6 +36,11 @@ impl Untrusted {
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
+
+    /// Whether it is as long as it may be: there was more, but for a text of exactly that length.
+    pub fn is_full(&self) -> bool {
+        self.0.len() >= Self::MAX
+    }
 }
 
 impl<T: AsRef<[u8]>> From<T> for Untrusted {
@@ -203,7 +208,8 @@ impl<T: Into<Value>> From<Option<T>> for Value {
 pub type Fields = BTreeMap<Cow<'static, str>, Value>;
 
 /// Cuts facts that take more than `most` bytes together; what was cut is said by a fact named `cut`. So much is the
-/// least that is kept of anything: an event has a bound, whatever a service puts into it.
+/// least that is kept of anything: an event has a bound, whatever a service puts into it. A text as long as any may be
+/// was cut when it was made, see [`Untrusted::is_full`].
 pub fn bound(fields: &mut Fields, most: usize) {
     let mut room = most;
     let mut cut = false;
@@ -213,7 +219,7 @@ pub fn bound(fields: &mut Fields, most: usize) {
         room = room.saturating_sub(size_of::<Value>());
         match value {
             Value::Text(text) => {
-                cut |= text.0.len() > room;
+                cut |= text.is_full() || text.0.len() > room;
                 text.0.truncate(room);
                 room = room.saturating_sub(text.0.len());
             }
@@ -272,5 +278,14 @@ mod tests {
             kept.iter().map(|value| if let Value::Text(text) = value { text.len() } else { 0 }).sum();
         assert!((5_000..10_000).contains(&bytes), "{bytes}");
         assert!(kept.len() <= 10_000 / size_of::<Value>());
+    }
+
+    #[test]
+    fn a_text_that_was_longer_than_any_may_be_is_said_to_be_cut() {
+        for (length, cut) in [(Untrusted::MAX - 1, None), (Untrusted::MAX + 1, Some(&Value::Bool(true)))] {
+            let mut facts = Fields::from([("a".into(), Value::List(vec![Value::from("x".repeat(length))]))]);
+            bound(&mut facts, 100_000);
+            assert_eq!(facts.get("cut"), cut, "{length}");
+        }
     }
 }

@@ -6,7 +6,7 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use haldane_core::{Batch, Event, Peer, Sighting, TlsFacts, session::Random, text::bound};
+use haldane_core::{Batch, Event, Peer, Sighting, TlsFacts, session::Random};
 use tokio::sync::{mpsc, oneshot};
 use uuid::Uuid;
 
@@ -133,7 +133,7 @@ impl Reporter {
     fn stamp(&self, seen: Vec<Sighting>) -> Vec<Event> {
         let stamp = |mut seen: Sighting| {
             let at = now();
-            bound(&mut seen.fields, EVIDENCE);
+            seen.bound(EVIDENCE);
             let event = Event::stamped(seen, self.service, self.session, Some(self.peer), (id(at), at));
             Event { tls: self.tls.clone(), ..event }
         };

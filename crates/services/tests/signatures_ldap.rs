@@ -211,3 +211,24 @@ fn outside_tls_port_636_is_silent_and_hears_all() {
     let session = build_on(entry(), &[], &host(Release::DEFAULT)).unwrap().stream.unwrap().open(&peer);
     assert!(!session.begins_with_tls());
 }
+
+#[test]
+fn what_a_login_had_revealed_is_recorded_though_nonsense_follows() {
+    let mut session = build_on(entry(), &[], &host(Release::DEFAULT)).unwrap().stream.unwrap().open(&peer());
+    let (mut random, peer, mut effects) = (Seeded(1), peer(), Effects::default());
+    let token = negotiate();
+    let tokens: [(&[u8], &[u8]); 4] = [
+        (b"GSS-SPNEGO", &token),
+        (b"GSS-SPNEGO", b"nonsense"),
+        (b"DIGEST-MD5", b""),
+        (b"GSS-SPNEGO", &token),
+    ];
+    for (mechanism, token) in tokens {
+        let message = bind(1, b"", sasl(mechanism, token));
+        let mut cx = Cx::new(&peer, SystemTime::UNIX_EPOCH, None, &mut random, &mut effects);
+        session.step(&mut Input::stream(&message), &mut cx).unwrap();
+    }
+    let kinds: Vec<_> = effects.seen.iter().map(|seen| seen.kind.name).collect();
+    assert_eq!(kinds, ["ldap.challenge", "ldap.bind", "ldap.bind"]);
+    assert_eq!(effects.seen[2].fields["mechanism"], "DIGEST-MD5".into());
+}

@@ -229,6 +229,34 @@ fn close(file: &[u8]) -> Vec<u8> {
 }
 
 #[test]
+fn a_wrong_password_of_an_account_is_refused_though_strangers_are_guests() {
+    let mut client = Client::new(&["accept = \"anyone\"", "users = [\"backup:Winter2026\"]"]);
+    client.negotiate();
+    assert_eq!(client.log_in("stranger"), OK);
+    client.id = 0;
+    assert_eq!(client.log_in("Backup"), 0xc000_006d);
+}
+
+#[test]
+fn a_login_that_is_begun_and_left_or_none_at_all_is_recorded() {
+    let mut client = Client::new(&[]);
+    client.negotiate();
+    let begin =
+        b"NTLMSSP\0\x01\0\0\0\x07\x82\x08\xa2\0\0\0\0\x28\0\0\0\0\0\0\0\x28\0\0\0\x0a\0\x63\x45\0\0\0\x0f";
+    let setup = |token: &[u8]| {
+        let length = u16::try_from(token.len()).unwrap().to_le_bytes();
+        [&[25, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 88, 0][..], &length, &[0; 8], token].concat()
+    };
+    let answer = client.ask(1, &setup(begin));
+    assert_eq!(answer.status, 0xc000_0016);
+    client.id = answer.session;
+    assert_eq!(client.ask(1, &setup(b"nonsense")).status, PARAMETER);
+    let kinds: Vec<_> = client.seen.iter().map(|seen| seen.kind.name).collect();
+    assert_eq!(kinds, ["smb.negotiate", "smb.broken", "smb.challenge"]);
+    assert_eq!(client.seen[2].fields["client_version"], "10.0.17763".into());
+}
+
+#[test]
 fn no_name_leads_out_of_the_share() {
     let mut client = Client::with_share();
     let (long, deep) = ("a".repeat(256), "a\\".repeat(9000));

@@ -19,7 +19,7 @@ use std::{
 };
 
 use haldane_core::{
-    Arrival, Batch, Destination, Event, Feed, Peer, Sighting, Watch, Watched, sensor::AnySensor, text::bound,
+    Arrival, Batch, Destination, Event, Feed, Peer, Sighting, Watch, Watched, sensor::AnySensor,
 };
 use tokio::{
     sync::mpsc,
@@ -194,7 +194,7 @@ impl Watcher {
 
     fn stamp(&mut self, peer: Option<Peer>, mut seen: Sighting) {
         let at = now();
-        bound(&mut seen.fields, EVIDENCE);
+        seen.bound(EVIDENCE);
         self.seen.push(Event::stamped(seen, self.name, id(at), peer, (id(at), at)));
     }
 

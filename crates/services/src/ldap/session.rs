@@ -236,13 +236,16 @@ impl Connection {
 
     /// A token of NTLM, SPNEGO or Kerberos.
     fn token(&mut self, token: &[u8], carrier: Carrier, method: &'static str, cx: &mut Cx<'_>) -> Ending {
-        let mut conversation = match self.login.take().map(|login| *login) {
-            Some(Underway::Tokens(conversation, _)) => conversation,
-            Some(Underway::Digest(_)) | None => Conversation::default(),
+        if let Some(Underway::Digest(_)) = self.login.as_deref() {
+            self.end(cx);
+        }
+        let (mut conversation, before) = match self.login.take().map(|login| *login) {
+            Some(Underway::Tokens(conversation, first)) => (conversation, first),
+            Some(Underway::Digest(_)) | None => (Conversation::default(), None),
         };
         match conversation.take(token, &self.persona.windows, cx) {
             Step::Reply { token, first } => {
-                self.login = Some(Box::new(Underway::Tokens(conversation, first)));
+                self.login = Some(Box::new(Underway::Tokens(conversation, first.or(before))));
                 match carrier {
                     Carrier::Sasl => Ending { code: code::IN_PROGRESS, ..Ending::success() }.token(&token),
                     Carrier::Sicily => Ending { matched: token, ..Ending::success() },
@@ -260,6 +263,10 @@ impl Connection {
                 }
             }
             Step::Unknown => {
+                if before.is_some() {
+                    self.login = Some(Box::new(Underway::Tokens(conversation, before)));
+                    self.end(cx);
+                }
                 let seen = Sighting::of(&BIND).with("mechanism", method);
                 cx.report(if token.is_empty() { seen } else { seen.with("excerpt", excerpt(token)) });
                 Ending::failure(code::CREDENTIALS, self.persona.wrong_token())

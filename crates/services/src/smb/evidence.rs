@@ -1,13 +1,17 @@
 //! What is reported of the use of shares.
 
 use haldane_core::{Cx, Sighting, Untrusted, Value};
+use haldane_wire::ntlm::Negotiate;
 
 use super::{
-    AUDIT, EXPLOIT, LOGIN, RPC,
+    AUDIT, BROKEN, CHALLENGE, EXPLOIT, LOGIN, RPC,
     rpc::Seen,
     server::{Server, Who},
     status::Status,
 };
+
+/// Bytes that an event shows of what was not understood.
+const EXCERPT: usize = 64;
 
 /// Where a session stands: what each event of it has.
 #[derive(Debug, Clone, Copy)]
@@ -80,6 +84,21 @@ impl Place<'_> {
         }
         if seen.arguments.is_empty() { sighting } else { sighting.with("arguments", seen.arguments) }
     }
+}
+
+/// What breaks the protocol, with its beginning.
+pub fn broken(why: &'static str, message: &[u8]) -> Sighting {
+    Sighting::of(&BROKEN).with("why", why).with("excerpt", excerpt(message))
+}
+
+/// As much as an event shows of what was not understood.
+pub fn excerpt(message: &[u8]) -> &[u8] {
+    message.get(..EXCERPT).unwrap_or(message)
+}
+
+/// A login that was begun, by which a client learns our names, and that was not finished.
+pub fn challenged(first: &Negotiate, version: &'static str) -> Sighting {
+    first.facts(Sighting::of(&CHALLENGE).with("version", version))
 }
 
 /// A known attack.

@@ -7,7 +7,8 @@
 //!
 //! Reports `smb.negotiate` (what a client can speak), `smb.login` (each login once, with a NetNTLM line for hashcat and
 //! john), `smb.audit` (what was done with a share, in the fields of Samba's audit), `smb.rpc` (what was asked over a
-//! pipe), `smb.exploit` (a known attack, by name) and `smb.broken` (what a server hangs up on).
+//! pipe), `smb.exploit` (a known attack, by name), `smb.challenge` (our names were taken, and no login followed) and
+//! `smb.broken` (what a server hangs up on).
 
 pub mod audit;
 pub mod bait;
@@ -60,6 +61,10 @@ pub static RPC: Kind =
 /// What a server hangs up on: fields `why` and `excerpt`.
 pub static BROKEN: Kind =
     Kind::new(31953, "smb.broken", Class::Probe, Severity::Low, "SMB's protocol was broken");
+/// Our NTLM challenge was taken, with all our names, and not answered: fields `version` of SMB, `workstation`, `domain`,
+/// `client_version`.
+pub static CHALLENGE: Kind =
+    Kind::new(31954, "smb.challenge", Class::Probe, Severity::Low, "SMB host names asked for");
 
 /// The server.
 #[derive(Debug)]
@@ -77,7 +82,8 @@ impl Protocol for Native {
         bytes_out: 64 * 1024 * 1024,
         ..Limits::DEFAULT
     };
-    const KINDS: &'static [&'static Kind] = &[&AUDIT, &LOGIN, &NEGOTIATE, &EXPLOIT, &RPC, &BROKEN];
+    const KINDS: &'static [&'static Kind] =
+        &[&AUDIT, &LOGIN, &NEGOTIATE, &EXPLOIT, &RPC, &BROKEN, &CHALLENGE];
     const TRY: &'static str = "smbclient -p {port} -N -L {host}";
     type Session = Connection;
 

@@ -68,6 +68,17 @@ pub enum Accept {
     Anyone,
 }
 
+/// What a login comes to beside the accounts that there are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Proved {
+    /// There is no account of that name.
+    Unknown,
+    /// There is, and that is not its password.
+    Wrong,
+    /// It is; with the key of the session.
+    Right([u8; 16]),
+}
+
 /// As whom a session was let in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Standing {
@@ -251,27 +262,38 @@ impl Server {
         let facts = |seen| more(attempt.facts(seen));
         let name =
             attempt.login.username.as_ref().map(|name| String::from_utf8_lossy(name.raw()).to_lowercase());
-        let known =
-            self.users.iter().filter(|(user, _)| name.as_deref() == Some(user.to_lowercase().as_str()));
-        let key = known.filter_map(|(_, password)| attempt.key(password.as_bytes())).next();
-        self.decide((&attempt.login, attempt.identity(), key), workstation, facts, via, cx)
+        let known: Vec<&str> = self
+            .users
+            .iter()
+            .filter(|(user, _)| name.as_deref() == Some(user.to_lowercase().as_str()))
+            .map(|(_, password)| password.as_str())
+            .collect();
+        let proof = if known.is_empty() { Proved::Unknown } else { Proved::Wrong };
+        let key = known.into_iter().find_map(|password| attempt.key(password.as_bytes()));
+        let proof = key.map_or(proof, Proved::Right);
+        self.decide((&attempt.login, attempt.identity(), proof), workstation, facts, via, cx)
     }
 
     fn decide(
         &self,
-        (login, identity, key): (&Login, Identity, Option<[u8; 16]>),
+        (login, identity, proof): (&Login, Identity, Proved),
         workstation: Untrusted,
         facts: impl FnOnce(Sighting) -> Sighting,
         via: &'static str,
         cx: &mut Cx<'_>,
     ) -> Result<Who, Status> {
-        let verdict = match (self.accept, identity) {
-            _ if key.is_some() => Ok(key.map_or(Standing::Guest, Standing::User)),
+        let usual = match (self.accept, identity) {
             (Accept::Nobody, Identity::Anonymous) => Err(Status::ACCESS_DENIED),
             (Accept::Nobody, Identity::Guest) => Err(Status::ACCOUNT_DISABLED),
             (Accept::Nobody | Accept::Guests, Identity::User) => Err(Status::LOGON_FAILURE),
             (Accept::Guests | Accept::Anyone, Identity::Anonymous) => Ok(Standing::Anonymous),
             (Accept::Guests, Identity::Guest) | (Accept::Anyone, _) => Ok(Standing::Guest),
+        };
+        let verdict = match proof {
+            Proved::Right(key) => Ok(Standing::User(key)),
+            // Whoever has an account is no guest.
+            Proved::Wrong if identity == Identity::User => Err(Status::LOGON_FAILURE),
+            Proved::Wrong | Proved::Unknown => usual,
         };
         let status = verdict.err().unwrap_or(Status::OK);
         let severity = if identity == Identity::Anonymous { Severity::Low } else { LOGIN.severity };

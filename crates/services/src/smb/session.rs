@@ -5,14 +5,11 @@ use std::sync::Arc;
 use haldane_core::{Cx, Flow, Halt, Input, Session, Sighting, Timeout};
 
 use super::{
-    BROKEN, NEGOTIATE, evidence,
+    NEGOTIATE, evidence,
     frame::{self, Packet},
     server::Server,
     v1, v2,
 };
-
-/// Bytes that an event shows of what was not understood.
-const EXCERPT: usize = 64;
 
 /// One connection.
 #[derive(Debug)]
@@ -89,8 +86,7 @@ impl Connection {
 
 /// Reports what Windows hangs up on.
 pub(super) fn broken(why: &'static str, message: &[u8], cx: &mut Cx<'_>) -> Flow {
-    let excerpt = message.get(..EXCERPT).unwrap_or(message);
-    cx.report(Sighting::of(&BROKEN).with("why", why).with("excerpt", excerpt));
+    cx.report(evidence::broken(why, message));
     Flow::Close
 }
 
@@ -113,8 +109,8 @@ impl Session for Connection {
             }
             // Compression is never agreed on, so whoever sends it tries what happens.
             Packet::Compressed(message) => {
-                let excerpt = message.get(..EXCERPT).unwrap_or(&message);
-                cx.report(evidence::exploit("SMBGhost (CVE-2020-0796)").with("excerpt", excerpt));
+                let seen = evidence::exploit("SMBGhost (CVE-2020-0796)");
+                cx.report(seen.with("excerpt", evidence::excerpt(&message)));
                 Flow::Close
             }
             Packet::Encrypted(message) => match &mut self.state {

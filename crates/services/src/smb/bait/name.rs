@@ -110,57 +110,53 @@ impl Pattern {
         Self(pattern.chars().map(capital).take(LONGEST.saturating_add(1)).collect())
     }
 
-    /// Whether a name without case fits. All places in the pattern that the name may have come to are kept at once, so
-    /// that the work is at most the one length times the other.
+    /// Whether a name without case fits. All places in the pattern that the name may have come to are kept at once, in
+    /// order, so that the work is at most the one length times the other, and next to nothing for most names.
     pub(super) fn fits(&self, name: &str) -> bool {
         if self.0 == ['*'] {
             return true;
         }
         let last_dot = name.rfind('.');
-        let mut here = vec![false; self.0.len().saturating_add(1)];
-        if let Some(first) = here.first_mut() {
-            *first = true;
-        }
-        let mut next = here.clone();
+        let (mut here, mut next) = (vec![0], Vec::new());
         for (at, c) in name.char_indices() {
             self.skip(&mut here, Some(c));
-            next.fill(false);
-            for (place, wild) in self.0.iter().enumerate() {
-                if !here.get(place).copied().unwrap_or_default() {
-                    continue;
-                }
+            next.clear();
+            for place in here.iter().copied() {
                 let on = place.saturating_add(1);
-                let to = match wild {
-                    '*' => Some(place),
-                    '<' if Some(at) != last_dot => Some(place),
-                    '<' => None,
-                    '?' => Some(on),
-                    '>' => (c != '.').then_some(on),
-                    '"' => (c == '.').then_some(on),
-                    letter => (*letter == c).then_some(on),
+                let to = match self.0.get(place) {
+                    Some('*') => Some(place),
+                    Some('<') if Some(at) != last_dot => Some(place),
+                    Some('?') => Some(on),
+                    Some('>') => (c != '.').then_some(on),
+                    Some('"') => (c == '.').then_some(on),
+                    Some(letter) => (*letter == c).then_some(on),
+                    None => None,
                 };
-                if let Some(place) = to.and_then(|to| next.get_mut(to)) {
-                    *place = true;
-                }
+                next.extend(to.filter(|to| next.last() != Some(to)));
+            }
+            if next.is_empty() {
+                return false;
             }
             std::mem::swap(&mut here, &mut next);
         }
         self.skip(&mut here, None);
-        here.last().copied().unwrap_or_default()
+        here.last() == Some(&self.0.len())
     }
 
     /// Goes past what may stand for nothing before that letter, or at the end.
-    fn skip(&self, here: &mut [bool], before: Option<char>) {
-        for (place, wild) in self.0.iter().enumerate() {
-            let nothing = match wild {
-                '*' | '<' => true,
-                '>' => before.is_none_or(|c| c == '.'),
-                '"' => before.is_none(),
+    fn skip(&self, here: &mut Vec<usize>, before: Option<char>) {
+        let mut index = 0_usize;
+        while let Some(place) = here.get(index).copied() {
+            let nothing = match self.0.get(place) {
+                Some('*' | '<') => true,
+                Some('>') => before.is_none_or(|c| c == '.'),
+                Some('"') => before.is_none(),
                 _ => false,
             };
-            let reached = nothing && here.get(place).copied().unwrap_or_default();
-            if let Some(on) = here.get_mut(place.saturating_add(1)).filter(|_| reached) {
-                *on = true;
+            index = index.saturating_add(1);
+            let on = place.saturating_add(1);
+            if nothing && here.get(index) != Some(&on) {
+                here.insert(index, on);
             }
         }
     }

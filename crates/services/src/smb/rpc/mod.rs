@@ -238,16 +238,22 @@ impl Pipe {
             self.largest = bind.receives;
             self.group = if bind.group == 0 { u32::from_le_bytes(cx.random()) | 1 } else { bind.group };
         }
-        let mut seen = None;
+        let mut unknown = Vec::new();
         let verdicts: Vec<Verdict> = bind
             .contexts
             .iter()
             .map(|context| {
-                let (verdict, unknown) = self.context(context);
-                seen = unknown.or_else(|| seen.take());
+                let (verdict, name) = self.context(context);
+                unknown.extend(name);
                 verdict
             })
             .collect();
+        let seen = (!unknown.is_empty()).then(|| Seen {
+            call: "bind".to_owned(),
+            exploit: None,
+            arguments: unknown.join(", "),
+            login: None,
+        });
         let (token, login) = match verifier {
             Some(verifier) => self.prove(verifier, cx)?,
             None => (None, None),
@@ -267,8 +273,8 @@ impl Pipe {
         Ok(login.or(seen))
     }
 
-    /// Whether an interface may be used; what is to be recorded if not.
-    fn context(&mut self, context: &pdu::Context) -> (Verdict, Option<Seen>) {
+    /// Whether an interface may be used; its name, which is to be recorded, if it is not there.
+    fn context(&mut self, context: &pdu::Context) -> (Verdict, Option<String>) {
         if context.features {
             return (Verdict::Features, None);
         }
@@ -278,9 +284,8 @@ impl Pipe {
         let Some(interface) = served else {
             let name = interface.map_or_else(String::new, |interface| format!("{} ", interface.name));
             let (major, minor) = context.version;
-            let arguments = format!("{name}{} {major}.{minor}", pdu::written(context.uuid));
-            let seen = Seen { call: "bind".to_owned(), exploit: None, arguments, login: None };
-            return (Verdict::NoInterface, Some(seen));
+            let name = format!("{name}{} {major}.{minor}", pdu::written(context.uuid));
+            return (Verdict::NoInterface, Some(name));
         };
         if !context.ndr {
             return (Verdict::NoSyntax, None);

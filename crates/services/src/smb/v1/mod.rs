@@ -26,11 +26,10 @@ use std::{
     sync::Arc,
 };
 
-use haldane_core::{Cx, Flow, Halt, Sighting};
+use haldane_core::{Cx, Flow, Halt};
 
 use super::{
-    BROKEN,
-    evidence::Place,
+    evidence::{self, Place},
     frame,
     server::{Server, Share, Who},
     session::{Next, broken},
@@ -118,8 +117,6 @@ const INVALID_SMB: Status = Status(0x0001_0002);
 const INVALID_LEVEL: Status = Status(0xc000_0148);
 /// What a server without the fix of MS17-010 says to a pipe that is none.
 const INSUFF_SERVER_RESOURCES: Status = Status(0xc000_0205);
-/// Bytes that an event shows of what was not understood.
-const EXCERPT: usize = 64;
 /// The first numbers that Windows gives to users and trees.
 const FIRST: u16 = 0x0800;
 /// The smallest and the usual buffer of a client's (section 2.2.4.53.1: `MaxBufferSize`).
@@ -249,6 +246,7 @@ impl Dialogue {
     /// The connection ends.
     pub fn end(&mut self, server: &Server, cx: &mut Cx<'_>) {
         self.close_those(|_| true, server, cx);
+        std::mem::take(&mut self.users).into_values().for_each(|user| user.left(cx));
         self.abandoned(cx);
     }
 
@@ -343,8 +341,7 @@ impl Dialogue {
 
 /// Reports what breaks the grammar but not the connection.
 fn report(cx: &mut Cx<'_>, why: &'static str, message: &[u8]) {
-    let excerpt = message.get(..EXCERPT).unwrap_or(message);
-    cx.report(Sighting::of(&BROKEN).with("why", why).with("excerpt", excerpt));
+    cx.report(evidence::broken(why, message));
 }
 
 /// A number that is not taken, from `first` on.

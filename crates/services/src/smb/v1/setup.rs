@@ -2,15 +2,16 @@
 
 use std::sync::Arc;
 
-use haldane_core::{Login, Secret, Sighting};
+use haldane_core::{Cx, Login, Secret, Sighting};
 use haldane_wire::{
-    ntlm::{Answer, Identity, utf8},
+    ntlm::{Answer, Identity, Negotiate, utf8},
     spnego::{Attempt, Conversation, Step},
 };
 
 use super::{
     super::{
         bytes::{Put, size16},
+        evidence,
         server::{Standing, Who},
         status::Status,
     },
@@ -32,10 +33,19 @@ const RESPONSE: usize = 24;
 /// Somebody with a number.
 #[derive(Debug)]
 pub(super) enum User {
-    /// The login is under way.
-    Knocking(Conversation),
+    /// The login is under way; with what the client said of itself to get our challenge.
+    Knocking(Conversation, Option<Negotiate>),
     /// It was let in.
     In(Arc<Who>),
+}
+
+impl User {
+    /// It is gone. What a login that was under way has revealed is told.
+    pub(super) fn left(&self, cx: &mut Cx<'_>) {
+        if let Self::Knocking(_, Some(first)) = self {
+            cx.report(evidence::challenged(first, VERSION));
+        }
+    }
 }
 
 /// What the client says of itself beside the login.
@@ -103,19 +113,19 @@ impl Dialogue {
             return Err(Status::INVALID_PARAMETER.into());
         }
         let about = About::read(&mut call.block.texts_after(length));
-        let mut conversation = match self.users.remove(&call.reply.uid) {
-            Some(User::Knocking(conversation)) => conversation,
+        let (mut conversation, before) = match self.users.remove(&call.reply.uid) {
+            Some(User::Knocking(conversation, first)) => (conversation, first),
             // Who is in may log in once more.
-            Some(User::In(_)) => Conversation::default(),
+            Some(User::In(_)) => (Conversation::default(), None),
             None if self.users.len() >= most::USERS => return Err(Status::REQUEST_NOT_ACCEPTED.into()),
             None => {
                 call.reply.uid = free(&self.users, FIRST);
-                Conversation::default()
+                (Conversation::default(), None)
             }
         };
         match conversation.take(token, &call.server.windows, call.cx) {
-            Step::Reply { token, .. } => {
-                self.users.insert(call.reply.uid, User::Knocking(conversation));
+            Step::Reply { token, first } => {
+                self.users.insert(call.reply.uid, User::Knocking(conversation, first.or(before)));
                 call.reply.status = Status::MORE_PROCESSING_REQUIRED;
                 answer_extended(0, &token, call);
                 Ok(Done::Answered)
@@ -135,6 +145,7 @@ impl Dialogue {
             }
             Step::Unknown => {
                 super::report(call.cx, "a login that is none", token);
+                User::Knocking(conversation, before).left(call.cx);
                 Err(Status::INVALID_PARAMETER.into())
             }
         }
@@ -187,6 +198,7 @@ impl Dialogue {
     pub(super) fn logoff(&mut self, call: &mut Call<'_, '_>) -> Result<Done, Stop> {
         let uid = call.reply.uid;
         let user = self.users.remove(&uid).ok_or(Status::SMB_BAD_UID)?;
+        user.left(call.cx);
         if let User::In(who) = user {
             self.close_those(|held| Arc::ptr_eq(&held.who, &who), call.server, call.cx);
         }

@@ -16,11 +16,11 @@ mod sign;
 mod tree;
 
 use haldane_core::{Cx, Flow};
-use haldane_wire::spnego::Conversation;
+use haldane_wire::{ntlm::Negotiate, spnego::Conversation};
 
 use super::{
     bytes::Put,
-    evidence::Place,
+    evidence::{self, Place},
     frame,
     open::Open,
     server::{Server, Share, Who},
@@ -78,6 +78,8 @@ impl Default for Dialogue {
 struct Session {
     id: u64,
     login: Conversation,
+    /// What the client said of itself to get our challenge, until it has answered that.
+    first: Option<Negotiate>,
     /// Once it was let in.
     who: Option<Who>,
     /// What was said up to now, and the key that follows from that and the password, if that is known.
@@ -472,8 +474,11 @@ impl Related {
 }
 
 impl Session {
-    /// Everything that is open is closed.
+    /// Everything that is open is closed, and what a login that is under way has revealed is told.
     fn end(self, version: &'static str, server: &Server, cx: &mut Cx<'_>) {
+        if let Some(first) = &self.first {
+            cx.report(evidence::challenged(first, version));
+        }
         let Some(who) = &self.who else { return };
         for (_, handle) in &self.opens {
             if let Some(share) = server.shares.get(handle.open.share) {

@@ -12,6 +12,7 @@ use super::{
 };
 use crate::smb::{
     bytes::{Put, size16},
+    evidence,
     server::{Server, Standing, Who},
     status::Status,
 };
@@ -49,15 +50,21 @@ impl Dialogue {
             let id = request.head.session;
             let login = Conversation::default();
             let (trees, opens) = (Vec::new(), Vec::new());
-            self.sessions.push(Session { id, login, who: None, said, key: None, seals: None, trees, opens });
+            let (first, who, key, seals) = (None, None, None, None);
+            self.sessions.push(Session { id, login, first, who, said, key, seals, trees, opens });
         }
         let id = request.head.session;
         let found = self.sessions.iter().position(|session| session.id == id);
         let index = found.ok_or(Status::USER_SESSION_DELETED)?;
         let session = self.sessions.get_mut(index).ok_or(Status::USER_SESSION_DELETED)?;
         session.said.add(request.message);
-        match session.login.take(token, &server.windows, cx) {
-            Step::Reply { token, .. } => {
+        let step = session.login.take(token, &server.windows, cx);
+        if let Step::Done(_) = step {
+            session.first = None;
+        }
+        match step {
+            Step::Reply { token, first } => {
+                session.first = first.or_else(|| session.first.take());
                 Ok(Answer::Reply(Status::MORE_PROCESSING_REQUIRED, answer(0, &token)))
             }
             Step::Done(attempt) => match server.knock(&attempt, version, cx) {
@@ -79,6 +86,7 @@ impl Dialogue {
                 }
             },
             Step::Unknown => {
+                cx.report(evidence::broken("a login that is none", token));
                 self.drop_session(index, server, cx);
                 Err(Status::INVALID_PARAMETER)
             }

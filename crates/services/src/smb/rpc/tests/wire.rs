@@ -66,7 +66,10 @@ fn what_is_bound_is_what_the_program_behind_the_pipe_has() {
     assert_eq!(results, [(0, 0), (2, 2), (3, 0), (0, 0), (2, 1), (2, 1)]);
     assert_eq!(client.seen.len(), 1);
     assert_eq!(client.seen[0].call, "bind");
-    assert_eq!(client.seen[0].arguments, "srvsvc 4b324fc8-1670-01d3-1278-5a47bf6ee188 3.0");
+    assert_eq!(
+        client.seen[0].arguments,
+        "12345778-1234-abcd-ef00-0123456789ac 2.0, srvsvc 4b324fc8-1670-01d3-1278-5a47bf6ee188 3.0"
+    );
     assert!(Pipe::open("nothing", &names("")).is_none());
     assert!(Pipe::open("SRVSVC", &names("")).is_some());
 }
@@ -221,4 +224,13 @@ fn many_messages_that_nothing_answers_cost_no_more_than_their_bytes() {
     assert!(client.seen.is_empty());
     client.write(&cancel[10..]);
     assert_eq!(client.pipe.input, b"");
+}
+
+#[test]
+fn every_interface_that_is_asked_for_in_vain_is_recorded() {
+    let mut client = Client::of("srvsvc", "");
+    client.send(&bind(&[(0, 1, (1, 0), pdu::NDR), (1, 2, (2, 1), pdu::NDR)]));
+    let said: Vec<_> = client.seen.iter().map(|seen| seen.arguments.as_str()).collect();
+    let none = "00000000-0000-0000-0000-00000000000";
+    assert_eq!(said, [format!("{none}1 1.0, {none}2 2.1")]);
 }
