@@ -361,3 +361,46 @@ async fn the_end_of_an_incident_of_which_all_was_told_is_told_to_who_wants_it() 
         run.stop().await;
     }
 }
+
+/// What a person is told of it, as a line and as a story.
+fn for_people(record: &Record) -> (String, String) {
+    (haldane_sinks::encode::text(&record.event, false), haldane_sinks::encode::story(&record.event))
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_summed_up_is_no_incident_of_its_own_and_names_those_that_it_sums_up() {
+    static OPENED: Kind =
+        Kind::new(39210, "incident.opened", Class::Incident, Severity::High, "Incident opened");
+    let news = |seq: u64, number| {
+        with(record(seq, "x"), |event| {
+            (event.kind, event.login, event.incident) = (&OPENED, None, Some(number));
+            event.fields = BTreeMap::from([(
+                "summary".into(),
+                format!("192.0.2.{number} tried 14 SSH passwords as root").into(),
+            )]);
+        })
+    };
+    let memory = Memory::new();
+    let run = start(&memory, &[("notify", text("incident")), ("rate", text("1/1m"))]);
+    memory.append([news(1, 7), news(2, 8), news(3, 9), news(4, 9)]);
+    seconds(61).await;
+    assert_eq!(run.fake.told(), ["1", "sink.suppressed 3"]);
+    let (line, story) = for_people(run.fake.got().last().unwrap());
+    let sentence = "3 more about 2 incidents: 192.0.2.8 tried 14 SSH passwords as root; 192.0.2.9 tried 14 SSH \
+                    passwords as root";
+    assert!(line.contains(sentence) && !line.contains("incident 0") && !line.contains("because"), "{line}");
+    assert!(story.starts_with(sentence) && !story.contains("Incident    "), "{story}");
+    assert!(story.contains("\nIncidents\n         8  192.0.2.8 tried 14"), "{story}");
+    run.stop().await;
+
+    // A sink that hears of events is told of them in the same way.
+    let memory = Memory::new();
+    let run = start(&memory, &[("rate", text("1/1m"))]);
+    memory.append((1..=5).map(|seq| record(seq, "x")));
+    seconds(61).await;
+    let (line, story) = for_people(run.fake.got().last().unwrap());
+    assert!(line.contains("haldane") && line.contains("4 more from 192.0.2.7 (4)"), "{line}");
+    assert!(!line.contains("incident 0"), "{line}");
+    assert!(story.contains("Where it came from\n         4  192.0.2.7\n"), "{story}");
+    run.stop().await;
+}
