@@ -18,12 +18,12 @@ pub struct Ignore {
 impl Ignore {
     /// Reads `sources` and `kinds`.
     pub fn configure(section: &mut Section<'_>) -> Self {
-        let mut ignore = Self::default();
-        ignore.sources = section.networks(
+        let sources = section.networks(
             "sources",
             &[],
             "Addresses and networks (10.0.0.7, 192.168.0.0/16, 2001:db8::/32) whose events are stored, but sent nowhere.",
         );
+        let mut ignore = Self { sources, ..Self::default() };
         let kinds = section.list(
             "kinds",
             &[],

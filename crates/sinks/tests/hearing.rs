@@ -404,3 +404,43 @@ async fn what_is_summed_up_is_no_incident_of_its_own_and_names_those_that_it_sum
     assert!(story.contains("Where it came from\n         4  192.0.2.7\n"), "{story}");
     run.stop().await;
 }
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig { cases: 64, failure_persistence: None, ..Default::default() })]
+
+    /// Whatever a sink's rate, digest and quiet hours are and whatever else comes: of the critical ones, as many are told at
+    /// once as the rate has room for, and each of the others is in a number that is owed (the cursor stays before it).
+    #[test]
+    fn what_is_critical_is_told_within_its_rate_whatever_else_comes(
+        events in proptest::collection::vec(proptest::bool::weighted(0.2), 1..120),
+        rate in proptest::option::of(1..20_usize),
+        digest in proptest::sample::select(vec!["off", "hourly", "daily"]),
+        quiet in proptest::bool::ANY,
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+        runtime.block_on(async {
+            let mut keys = vec![("digest", text(digest))];
+            keys.extend(rate.map(|most| ("rate", text(format!("{most}/7d")))));
+            if quiet {
+                keys.push(("quiet_hours", text(format!("{}-{}", in_minutes(-5), in_minutes(60)))));
+            }
+            let memory = Memory::new();
+            let run = start(&memory, &keys);
+            let numbered = events.iter().zip(1_u64..);
+            memory.append(numbered.map(|(grave, seq)| if *grave { critical(seq) } else { record(seq, "x") }));
+            seconds(5).await;
+            let grave: Vec<u64> = events.iter().zip(1_u64..).filter(|(grave, _)| **grave).map(|(_, seq)| seq).collect();
+            let got = run.fake.got();
+            let is_grave = |record: &&Record| record.event.severity == Severity::Critical && record.event.login.is_some();
+            let told: Vec<u64> = got.iter().filter(is_grave).map(|record| record.seq).collect();
+            let room = rate.unwrap_or(usize::MAX).min(grave.len());
+            assert_eq!(told, grave[..room], "the first ones, in order, each once");
+            run.stop().await;
+            let cursor = memory.with(|inside| inside.cursors.get("a").copied().unwrap_or_default());
+            if let Some(owed) = grave.get(room) {
+                let summed = got.iter().any(|record| record.event.kind.name == "sink.suppressed");
+                assert!(summed || cursor < *owed, "{cursor} is not before {owed}");
+            }
+        });
+    }
+}

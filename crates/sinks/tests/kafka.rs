@@ -16,7 +16,6 @@ use std::{
     collections::BTreeSet,
     io::{Read, Write},
     net::SocketAddr,
-    process::Command,
     sync::Arc,
 };
 
@@ -25,7 +24,7 @@ use haldane_sinks::{Failure, encode};
 use receivers::{
     certificates, free_port, hostile, login,
     process::{Process, make_topic, tansu},
-    python, refusal, sink,
+    refusal, sink,
 };
 use serde_json::{Value, json};
 

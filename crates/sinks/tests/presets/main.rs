@@ -17,7 +17,9 @@ mod paging;
 #[path = "../receivers/mod.rs"]
 mod receivers;
 
-use haldane_core::{Record, Severity};
+use std::sync::Arc;
+
+use haldane_core::{Record, Severity, Value as Fact};
 use haldane_sinks::ALL;
 use receivers::{
     Receiver, Request, configured, login,
