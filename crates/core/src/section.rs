@@ -6,7 +6,17 @@
 //! ([`Section::described`]), from which the commented sample file is made, and a key that nobody asked for is
 //! a warning with the nearest that somebody did.
 
-use std::{borrow::Cow, fmt, ops::RangeInclusive, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    borrow::Cow,
+    fmt,
+    net::{IpAddr, Ipv6Addr},
+    ops::RangeInclusive,
+    path::PathBuf,
+    sync::Arc,
+    time::Duration,
+};
+
+use ipnet::{IpNet, Ipv4Net};
 
 /// Where something stands in a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -333,6 +343,21 @@ impl<'a> Section<'a> {
         }
     }
 
+    /// Addresses and networks, as [`network`] reads them.
+    pub fn networks(&mut self, key: &'static str, default: &[&str], about: &'static str) -> Vec<IpNet> {
+        let mut found = Vec::new();
+        for text in self.list(key, default, about) {
+            match network(&text) {
+                Some(net) => found.push(net),
+                None => self.invalid(
+                    key,
+                    format!("{text:?} is not an address or network, as in 10.0.0.5 or 192.168.1.0/24"),
+                ),
+            }
+        }
+        found
+    }
+
     /// The tables in a list; one table alone is a list of one.
     pub fn tables(&mut self, key: &'static str, about: &'static str) -> Vec<&'a Table> {
         match self.raw(key, None, about).map(|node| &node.value) {
@@ -408,6 +433,23 @@ impl<'a> Section<'a> {
 fn one_of(words: &[&str]) -> String {
     let quoted: Vec<_> = words.iter().map(|word| format!("\"{word}\"")).collect();
     format!("expected one of {}", quoted.join(", "))
+}
+
+/// Reads an address or a network; what is IPv4 in IPv6's clothing becomes IPv4, as the source of an event does.
+pub fn network(text: &str) -> Option<IpNet> {
+    let text = text.trim();
+    let net = text.parse::<IpNet>().ok().or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from))?;
+    Some(unmapped(net.trunc()))
+}
+
+fn unmapped(net: IpNet) -> IpNet {
+    /// The bits of a mapped address before the IPv4 part (RFC 4291, section 2.5.5.2).
+    const MAPPED: u8 = 96;
+    let IpNet::V6(v6) = net else { return net };
+    let v4 = Ipv6Addr::to_ipv4_mapped(&v6.network());
+    let length = v6.prefix_len().checked_sub(MAPPED);
+    let mapped = v4.zip(length).and_then(|(v4, length)| Ipv4Net::new(v4, length).ok());
+    mapped.map_or(net, IpNet::V4)
 }
 
 /// Reads `"250ms"`, `"30s"`, `"5m"`, `"2h"`, `"7d"`, or a bare number of seconds.

@@ -1,12 +1,9 @@
 //! Ignore lists: what the operator trusts is stored, marked, and sent nowhere.
 
-use std::{
-    collections::BTreeSet,
-    net::{IpAddr, Ipv6Addr},
-};
+use std::{collections::BTreeSet, net::IpAddr};
 
 use haldane_core::{Event, Section};
-use ipnet::{IpNet, Ipv4Net};
+use ipnet::IpNet;
 
 /// Sources and kinds that are stored and not sent.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
@@ -21,18 +18,12 @@ pub struct Ignore {
 impl Ignore {
     /// Reads `sources` and `kinds`.
     pub fn configure(section: &mut Section<'_>) -> Self {
-        let mut ignore = Self::default();
-        let sources = section.list(
+        let sources = section.networks(
             "sources",
             &[],
             "Addresses and networks (10.0.0.7, 192.168.0.0/16, 2001:db8::/32) whose events are stored, but sent nowhere.",
         );
-        for text in sources {
-            match source(&text) {
-                Some(net) => ignore.sources.push(net),
-                None => section.invalid("sources", format!("{text:?} is not an address or network")),
-            }
-        }
+        let mut ignore = Self { sources, ..Self::default() };
         let kinds = section.list(
             "kinds",
             &[],
@@ -56,21 +47,4 @@ impl Ignore {
         let kinds = [event.kind.number, event.kind.logtype];
         kinds.iter().any(|number| self.kinds.contains(number)) || event.source().is_some_and(listed)
     }
-}
-
-/// Reads an address or a network; what is IPv4 in IPv6's clothing becomes IPv4, as the source of an event does.
-pub fn source(text: &str) -> Option<IpNet> {
-    let text = text.trim();
-    let net = text.parse::<IpNet>().ok().or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from))?;
-    Some(unmapped(net.trunc()))
-}
-
-fn unmapped(net: IpNet) -> IpNet {
-    /// The bits of a mapped address before the IPv4 part (RFC 4291, section 2.5.5.2).
-    const MAPPED: u8 = 96;
-    let IpNet::V6(v6) = net else { return net };
-    let v4 = Ipv6Addr::to_ipv4_mapped(&v6.network());
-    let length = v6.prefix_len().checked_sub(MAPPED);
-    let mapped = v4.zip(length).and_then(|(v4, length)| Ipv4Net::new(v4, length).ok());
-    mapped.map_or(net, IpNet::V4)
 }

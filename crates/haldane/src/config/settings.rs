@@ -11,9 +11,8 @@ use haldane_core::{
     section::{Item, Raw},
     windows::Release,
 };
-use haldane_pipeline::{Ignore, Rules, Watch, ignore::source, rules::Rule};
+use haldane_pipeline::{Ignore, Rules, Watch, rules::Rule};
 use haldane_sinks::Sender;
-use ipnet::IpNet;
 
 use super::{
     Config, EVERYWHERE, HostSettings, Identity, IncidentSettings, LimitSettings, LookupSettings,
@@ -364,28 +363,6 @@ pub(super) fn addresses(
         }
     }
     if found.is_empty() { default.to_vec() } else { found }
-}
-
-/// Addresses and ranges, IPv4-mapped ones turned into IPv4.
-pub(super) fn networks(
-    section: &mut Section<'_>,
-    key: &'static str,
-    default: &[&str],
-    about: &'static str,
-) -> Vec<IpNet> {
-    let mut found = Vec::new();
-    for text in section.list(key, default, about) {
-        match source(&text) {
-            Some(network) => found.push(network),
-            None => section.invalid(
-                key,
-                format!(
-                    "expected addresses or ranges such as \"10.0.0.5\" or \"192.168.1.0/24\", not {text:?}"
-                ),
-            ),
-        }
-    }
-    found
 }
 
 /// Where state is kept unless somebody says otherwise: where systemd made a place for it (systemd.exec(5),

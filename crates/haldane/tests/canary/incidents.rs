@@ -19,6 +19,21 @@ fn sinks(hook: u16) -> String {
     )
 }
 
+/// The same by mail and by a chat, with what is usual for them but for the mask.
+fn people(server: u16, chat: u16) -> String {
+    format!(
+        "[sink.mail]\ntype = \"smtp\"\nhost = \"127.0.0.1\"\nport = {server}\nsecurity = \"none\"\nmask = false\n\
+         from = \"canary@example.org\"\nto = [\"alice@example.org\"]\njson = \"none\"\n\
+         [sink.chat]\ntype = \"mattermost\"\nurl = \"http://127.0.0.1:{chat}/hooks/x\"\n"
+    )
+}
+
+/// Those messages in which all of these words are.
+fn with_words(inbox: &Inbox, words: &[&str]) -> Vec<String> {
+    let all = inbox.all().into_iter().map(|message| message.replace("=\n", ""));
+    all.filter(|message| words.iter().all(|word| message.contains(word))).collect()
+}
+
 fn parsed(messages: &[String]) -> Vec<Value> {
     messages.iter().map(|message| serde_json::from_str(message).unwrap()).collect()
 }
@@ -53,13 +68,15 @@ fn a_scan_of_all_ports_and_five_guessers_are_at_most_five_messages_and_no_event_
     // An address that no other test listens on: all of its ports are scanned.
     let address = format!("127.77.{}.{}", std::process::id() >> 8 & 0xff, (std::process::id() & 0xff).max(1));
     let (hook, services) = (free_port(), ["ftp", "telnet", "ssh", "mysql", "redis"]);
+    let (server, chat) = (free_port(), free_port());
     let ports: Vec<u16> = services.iter().map(|_| free_port()).collect();
     let mut configuration = "[incidents]\nquiet = \"25s\"\n".to_owned();
     for (service, port) in services.iter().zip(&ports) {
         configuration.push_str(&format!("[service.{service}]\nport = {port}\naddress = [\"{address}\"]\n"));
     }
     let inbox = web(hook, |_| Answer::Status(200));
-    let canary = Canary::start(&format!("{configuration}{}", sinks(hook)));
+    let (mails, chats) = (mail(server), web(chat, |_| Answer::Status(200)));
+    let canary = Canary::start(&format!("{configuration}{}{}", sinks(hook), people(server, chat)));
 
     let second = thread::spawn({
         let (address, port) = (address.clone(), ports[0]);
@@ -109,6 +126,19 @@ fn a_scan_of_all_ports_and_five_guessers_are_at_most_five_messages_and_no_event_
     let summary = fields["summary"].as_str().unwrap();
     assert!(summary.starts_with("127.0.0.1 ") && summary.contains("SSH passwords as root"), "{summary}");
     assert!(summary.chars().count() <= 300);
+
+    // People are told the same, in their own form: as few messages, and the last one has all of it.
+    for (name, inbox) in [("mail", &mails), ("chat", &chats)] {
+        let summary = &summary[..summary.len().min(60)];
+        until("the end of the first for people", || !with_words(inbox, &["losed", summary]).is_empty());
+        let told = with_words(inbox, &["127.0.0.1 "]);
+        assert!((1..=5).contains(&told.len()), "{name}: {:#?}", inbox.all());
+        let last = told.last().unwrap();
+        for word in ["losed", "SSH passwords as root", "nmap", "hydra"].into_iter().chain(services) {
+            assert!(last.contains(word), "{name}: {word} in {last}");
+        }
+        assert!(name == "chat" || last.contains("root / three"), "{name}: {last}");
+    }
 
     assert_ne!(story["incident"], second[0]["incident"]);
     let other = &second.last().unwrap()["fields"];

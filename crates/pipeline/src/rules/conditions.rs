@@ -6,7 +6,6 @@ use haldane_core::{Class, Event, Pattern, Section, Transport, Value, Window, sec
 use ipnet::IpNet;
 
 use super::presets::{PRESETS, Preset};
-use crate::ignore::source;
 
 /// Where the reverse names of sources are known.
 pub trait Names {
@@ -52,12 +51,12 @@ impl Conditions {
             section.list(key, &[], about).iter().map(|text| Pattern::new(text.trim())).collect()
         };
         Self {
-            sources: networks(
-                section,
+            sources: section.networks(
                 "source",
+                &[],
                 "Addresses and networks that it comes from, as in 10.0.0.0/8.",
             ),
-            destinations: networks(section, "destination", "Addresses of ours that it goes to."),
+            destinations: section.networks("destination", &[], "Addresses of ours that it goes to."),
             ports: ports(section),
             services: patterns(section, "service", "Names of services, as in [\"ssh\", \"http*\"]."),
             kinds: patterns(
@@ -173,17 +172,6 @@ fn fits(preset: &Preset, event: &Event, names: &dyn Names) -> bool {
         || port(event).is_some_and(|port| preset.ports.contains(&port))
         || (!preset.names.is_empty()
             && named(event, names).is_some_and(|name| any(preset.names, name.as_bytes())))
-}
-
-fn networks(section: &mut Section<'_>, key: &'static str, about: &'static str) -> Vec<IpNet> {
-    let mut found = Vec::new();
-    for text in section.list(key, &[], about) {
-        match source(&text) {
-            Some(net) => found.push(net),
-            None => section.invalid(key, format!("{text:?} is not an address or network")),
-        }
-    }
-    found
 }
 
 fn ports(section: &mut Section<'_>) -> Vec<RangeInclusive<u16>> {

@@ -240,13 +240,13 @@ impl<'e> Told<'e> {
             other => shown(other, 100),
         };
         let mut texts: Vec<_> = credentials.iter().take(CREDENTIALS).map(one).collect();
-        let untold = match self.fields.get("more_credentials") {
-            Some(Value::Int(more)) => usize::try_from(*more).unwrap_or_default(),
-            _ => 0,
-        };
-        let more = credentials.len().saturating_sub(CREDENTIALS).saturating_add(untold);
-        if more > 0 {
-            texts.push(format!("{more} more"));
+        // Of those that the incident has no room for, there is no number.
+        let untold = self.fields.get("more_credentials") == Some(&Value::Bool(true));
+        match (credentials.len().saturating_sub(CREDENTIALS), untold) {
+            (0, false) => {}
+            (0, true) => texts.push("and more".to_owned()),
+            (more, false) => texts.push(format!("{more} more")),
+            (more, true) => texts.push(format!("more than {more} more")),
         }
         texts.join(", ")
     }
@@ -325,13 +325,13 @@ mod tests {
     #[test]
     fn credentials_of_an_incident_are_shown_and_the_rest_is_counted() {
         static NEWS: Kind =
-            Kind::new(39211, "incident.updated", Class::Scan, Severity::Low, "Incident goes on");
+            Kind::new(39211, "incident.updated", Class::Incident, Severity::Low, "Incident goes on");
         let tried = |name: &str| {
             let part = |key: &str, value: &str| (key.to_owned(), Value::from(value));
             Value::Map([part("service", "ssh"), part("username", name), part("password", "x")].into())
         };
         let all: Vec<Value> = (0..12).map(|number| tried(&format!("u{number}"))).collect();
-        let seen = Sighting::of(&NEWS).with("credentials", all).with("more_credentials", 30_u8);
+        let seen = Sighting::of(&NEWS).with("credentials", all).with("more_credentials", true);
         let mut event = Event::operational(seen, (uuid::Uuid::nil(), UNIX_EPOCH));
         event.incident = Some(3);
         let context = context(&event, "n", &Layout::of("native", false, "n"));
@@ -339,7 +339,7 @@ mod tests {
         let shown =
             facts.iter().find(|fact| fact["name"] == "Credentials").unwrap()["value"].as_str().unwrap();
         assert!(shown.starts_with("ssh u0 / x, ssh u1 / x, "), "{shown}");
-        assert!(shown.ends_with("ssh u9 / x, 32 more"), "{shown}");
+        assert!(shown.ends_with("ssh u9 / x, more than 2 more"), "{shown}");
         assert_eq!(context["title"], "Incident 3 updated");
     }
 

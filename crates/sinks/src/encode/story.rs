@@ -1,4 +1,5 @@
-//! The whole story of an incident, for a person: a sentence, what is known of the source, what it did, what it tried.
+//! The whole story of an incident, for a person: a sentence, what is known of the source, what it did, what it tried. The
+//! same for many events that are told as a number (see [`crate::hearing`]).
 
 use std::fmt::Write;
 
@@ -12,21 +13,23 @@ const VALUE: usize = 300;
 /// Most lines of a list.
 const LINES: usize = 50;
 
-/// News of an incident as a text of several lines, each ended. Whatever a peer sent is escaped and cut.
+/// News of an incident, or of many events, as a text of several lines, each ended. Whatever a peer sent is escaped and cut.
 pub fn story(event: &Event) -> String {
     story_in(event, &TimeZone::system())
 }
 
 pub(super) fn story_in(event: &Event, zone: &TimeZone) -> String {
     let fields = &event.fields;
-    let number = event.incident.unwrap_or_default();
     let mut text = format!("{}\n\n", value(fields, "summary").unwrap_or_default());
     let mut row = |name: &str, value: Option<String>| {
         if let Some(value) = value {
             let _ = writeln!(text, "{name:<12}{value}");
         }
     };
-    row("Incident", Some(format!("{number}, {} severity", event.severity)));
+    match event.incident {
+        Some(number) => row("Incident", Some(format!("{number}, {} severity", event.severity))),
+        None => row("What", Some(format!("{}, up to {} severity", event.kind.about, event.severity))),
+    }
     row("Told now", value(fields, "reason"));
     row("Source", value(fields, "source"));
     row("Name", value(fields, "source_name"));
@@ -36,13 +39,15 @@ pub(super) fn story_in(event: &Event, zone: &TimeZone) -> String {
     row("Network", value(fields, "source_network"));
     row("First seen", time(fields, "first", zone));
     row("Last seen", time(fields, "last", zone));
-    row("Events", value(fields, "events"));
+    row("Events", value(fields, "events").or_else(|| value(fields, "count")));
     row("Reached", value(fields, "targets"));
     row("Ports", value(fields, "ports"));
     row("Services", value(fields, "services"));
     row("Tools", value(fields, "tools"));
-    kinds(fields, &mut text);
-    credentials(fields, number, &mut text);
+    incidents(fields, &mut text);
+    counts(fields, "sources", "Where it came from", &mut text);
+    counts(fields, "kinds", "What was seen", &mut text);
+    credentials(event, &mut text);
     text
 }
 
@@ -56,20 +61,33 @@ fn time(fields: &Fields, name: &str, zone: &TimeZone) -> Option<String> {
     Some(at.to_zoned_datetime(zone.clone()).strftime("%A, %-d %B %Y, %H:%M:%S %:z").to_string())
 }
 
-/// What was seen how often, the most frequent first.
-fn kinds(fields: &Fields, text: &mut String) {
-    let Some(Value::Map(kinds)) = fields.get("kinds") else { return };
+/// Each incident that is summed up, in a sentence.
+fn incidents(fields: &Fields, text: &mut String) {
+    let Some(Value::Map(incidents)) = fields.get("incidents") else { return };
+    text.push_str("\nIncidents\n");
+    for (number, summary) in incidents.iter().take(LINES) {
+        let number = Untrusted::new(number).to_string();
+        let _ = writeln!(text, "{number:>10}  {}", shown(summary, VALUE));
+    }
+}
+
+/// What was counted, the most frequent first.
+fn counts(fields: &Fields, name: &str, title: &str, text: &mut String) {
+    let Some(Value::Map(counts)) = fields.get(name).filter(|counts| **counts != Value::Map([].into())) else {
+        return;
+    };
     let count = |value: &Value| if let Value::Int(count) = value { *count } else { 0 };
-    let mut kinds: Vec<(i64, &String)> = kinds.iter().map(|(name, value)| (count(value), name)).collect();
-    kinds.sort_by(|a, b| b.cmp(a));
-    text.push_str("\nWhat was seen\n");
-    for (count, name) in kinds.iter().take(LINES) {
+    let mut counts: Vec<(i64, &String)> = counts.iter().map(|(name, value)| (count(value), name)).collect();
+    counts.sort_by(|a, b| b.cmp(a));
+    let _ = writeln!(text, "\n{title}");
+    for (count, name) in counts.iter().take(LINES) {
         let name: String = Untrusted::new(name).to_string().chars().take(VALUE).collect();
         let _ = writeln!(text, "{count:>10}  {name}");
     }
 }
 
-fn credentials(fields: &Fields, number: u64, text: &mut String) {
+fn credentials(event: &Event, text: &mut String) {
+    let fields = &event.fields;
     let Some(Value::List(tried)) = fields.get("credentials") else { return };
     text.push_str("\nCredentials that were tried\n");
     for tried in tried.iter().take(LINES) {
@@ -82,7 +100,9 @@ fn credentials(fields: &Fields, number: u64, text: &mut String) {
         let _ = writeln!(text, "  {service:<12}{user} / {password}");
     }
     if tried.len() > LINES || fields.get("more_credentials") == Some(&Value::Bool(true)) {
-        let _ = writeln!(text, "  … and more: haldane events --incident {number}");
+        let number =
+            event.incident.map_or_else(String::new, |number| format!(": haldane events --incident {number}"));
+        let _ = writeln!(text, "  … and more{number}");
     }
 }
 

@@ -24,10 +24,15 @@ pub(super) fn text_in(event: &Event, colour: bool, zone: &TimeZone) -> String {
     let mut line = paint(dim, &time::zoned(event.at, zone).strftime("%H:%M:%S"));
     let _ = write!(line, " {}", paint(colour_of(event.severity), &format_args!("{severity:<8}")));
     if tells_a_story(event) {
-        let number = format!("incident {}", event.incident.unwrap_or_default());
-        let _ = write!(line, " {}", paint(Style::new().bold(), &number));
-        let (summary, reason) = (told(event, "summary"), told(event, "reason"));
-        let _ = write!(line, "  {}  {summary}  {} {reason}", event.kind.about, paint(dim, &"because:"));
+        let about = match event.incident {
+            Some(number) => format!("incident {number}"),
+            None => format!("{:<9}", event.service),
+        };
+        let _ = write!(line, " {}", paint(Style::new().bold(), &about));
+        let _ = write!(line, "  {}  {}", event.kind.about, told(event, "summary"));
+        if event.fields.contains_key("reason") {
+            let _ = write!(line, "  {} {}", paint(dim, &"because:"), told(event, "reason"));
+        }
         return line;
     }
     let _ = write!(line, " {}", paint(Style::new().bold(), &format_args!("{:<9}", event.service)));
@@ -84,7 +89,7 @@ pub fn sentence(event: &Event) -> String {
     sentence
 }
 
-/// Whether it is news of an incident, and not a number of what was left out.
+/// Whether it is news of an incident, or sums up what was not told one by one: its facts are about many events.
 pub(crate) fn tells_a_story(event: &Event) -> bool {
     event.kind.class == Class::Incident && event.fields.contains_key("summary")
 }

@@ -1,7 +1,5 @@
 //! Services, kinds and sources.
 
-use std::net::IpAddr;
-
 use haldane_core::{Class, Event, Pattern, Section, Value};
 use ipnet::IpNet;
 
@@ -29,15 +27,7 @@ impl Filter {
         };
         let services = patterns(section, "services", "Names of services, as in \"ssh\" or \"http*\".");
         let kinds = patterns(section, "kinds", "Names or numbers of kinds, as in \"*.login\" or 4002.");
-        let mut sources = Vec::new();
-        for text in section.list("sources", &[], "Addresses and networks, as in 10.0.0.0/8.") {
-            let text = text.trim();
-            let net = text.parse::<IpNet>().ok().or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from));
-            match net {
-                Some(net) => sources.push(net.trunc()),
-                None => section.invalid("sources", format!("{text:?} is not an address or network")),
-            }
-        }
+        let sources = section.networks("sources", &[], "Addresses and networks, as in 10.0.0.0/8.");
         Self { services, kinds, sources }
     }
 

@@ -19,7 +19,8 @@ pub(crate) use mask::masked;
 
 use self::filter::Filter;
 
-/// More happened than a sink's `rate` lets it tell: fields `count`, `kinds`, `sources`, `first`, `last`.
+/// More happened than a sink's `rate` lets it tell: fields `summary`, `count`, `kinds`, `sources`, `first`, `last`; of news of
+/// incidents also `incidents`, each with what was last said of it.
 pub static SUPPRESSED: Kind = Kind::new(
     39060,
     "sink.suppressed",

@@ -2,14 +2,20 @@
 
 use std::{collections::BTreeMap, net::IpAddr, time::SystemTime};
 
-use haldane_core::{Event, Fields, Kind, Record, Severity, Value};
+use haldane_core::{Class, Event, Fields, Kind, Record, Severity, Value};
 use jiff::{Timestamp, tz::TimeZone};
 use uuid::Uuid;
+
+use crate::encode::shown;
 
 /// Kinds and sources that are counted by themselves; the rest is counted together.
 const MOST: usize = 50;
 /// Of these, so many are told.
 const TOLD: usize = 10;
+/// Of incidents, so many are in the sentence; the others are among the facts.
+const FEW: usize = 3;
+/// Longest summary of an incident in the sentence, in characters.
+const SENTENCE: usize = 100;
 
 /// Counts of events.
 #[derive(Debug, Clone, Default)]
@@ -17,6 +23,8 @@ pub(super) struct Tally {
     count: u64,
     kinds: BTreeMap<&'static str, u64>,
     sources: BTreeMap<IpAddr, u64>,
+    /// Of news of incidents: each incident with what was last said of it.
+    incidents: BTreeMap<u64, Value>,
     severity: Option<Severity>,
     first: Option<SystemTime>,
     last: Option<SystemTime>,
@@ -35,6 +43,12 @@ impl Tally {
         if let Some(source) = event.source() {
             count(&mut self.sources, source);
         }
+        if let (Class::Incident, Some(number)) = (event.kind.class, event.incident)
+            && (self.incidents.len() < MOST || self.incidents.contains_key(&number))
+        {
+            let summary = event.fields.get("summary").cloned().unwrap_or(Value::Null);
+            self.incidents.insert(number, summary);
+        }
         self.severity = self.severity.max(Some(event.severity));
         self.first = Some(self.first.map_or(event.at, |first| first.min(event.at)));
         self.last = self.last.max(Some(event.at));
@@ -48,10 +62,15 @@ impl Tally {
         fields.insert("count".into(), Value::from(self.count));
         fields.insert(
             "summary".into(),
-            Value::from(self.sentence(if *kind == super::SUPPRESSED { "more" } else { "events" })),
+            Value::from(self.sentence(if *kind == super::SUPPRESSED { "more" } else { self.plural() })),
         );
         fields.insert("kinds".into(), counts(self.kinds.iter().map(|(name, n)| ((*name).to_owned(), *n))));
         fields.insert("sources".into(), counts(self.sources.iter().map(|(ip, n)| (ip.to_string(), *n))));
+        if !self.incidents.is_empty() {
+            let incidents =
+                self.incidents.iter().map(|(number, summary)| (number.to_string(), summary.clone()));
+            fields.insert("incidents".into(), Value::Map(incidents.collect()));
+        }
         for (name, at) in [("first", self.first), ("last", self.last)] {
             fields.insert(name.into(), at.map(rfc3339).into());
         }
@@ -61,8 +80,30 @@ impl Tally {
         Record { seq: self.seq, event: std::sync::Arc::new(event) }
     }
 
-    /// "312 more from 10.1.4.7 (300), 10.1.4.8 (12): ssh.login (250), http.request (62)".
+    /// What is gathered is called so.
+    fn plural(&self) -> &'static str {
+        match (self.incidents.is_empty(), self.count) {
+            (true, 1) => "event",
+            (true, _) => "events",
+            (false, _) => "messages",
+        }
+    }
+
+    /// "312 more from 10.1.4.7 (300), 10.1.4.8 (12): ssh.login (250), http.request (62)"; of incidents, what was last said
+    /// of each.
     fn sentence(&self, what: &str) -> String {
+        if !self.incidents.is_empty() {
+            let told: Vec<String> =
+                self.incidents.values().take(FEW).map(|summary| shown(summary, SENTENCE)).collect();
+            let (count, untold) = (self.incidents.len(), self.incidents.len().saturating_sub(FEW));
+            let number = match count {
+                1 => "1 incident".to_owned(),
+                MOST => format!("{count} or more incidents"),
+                count => format!("{count} incidents"),
+            };
+            let more = if untold > 0 { format!("; and {untold} more") } else { String::new() };
+            return format!("{} {what} about {number}: {}{more}", self.count, told.join("; "));
+        }
         let sources = top(self.sources.iter().map(|(source, count)| (source.to_string(), *count)));
         let kinds = top(self.kinds.iter().map(|(name, count)| ((*name).to_owned(), *count)));
         let from = if sources.is_empty() { String::new() } else { format!(" from {sources}") };

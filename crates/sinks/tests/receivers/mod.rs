@@ -13,6 +13,8 @@
     reason = "a test may panic"
 )]
 
+pub mod gate;
+pub mod preset;
 pub mod process;
 
 use std::{

