@@ -18,6 +18,7 @@ mod bytes;
 use std::{
     cell::OnceCell,
     path::PathBuf,
+    sync::OnceLock,
     time::{Duration, SystemTime},
 };
 
@@ -29,6 +30,10 @@ use haldane_core::{
 use haldane_services::{
     ALL,
     replay::{self, build, datagram, talk_on},
+    smb::{
+        bait::{Folder, NodeId},
+        rpc::{Names, Pipe, ShareSort},
+    },
 };
 use haldane_sinks::encode;
 use haldane_wire::spnego::{Conversation, Step};
@@ -42,6 +47,9 @@ pub fn sessions(input: &[u8]) {
     let mut bytes = Bytes::new(input);
     let (pick, cut) = (bytes.byte(), bytes.byte());
     let entry = &ALL[usize::from(pick) % ALL.len()];
+    if only().is_some_and(|only| only != entry.name) {
+        return;
+    }
     let (finish, size) = (cut & 1 == 1, usize::from(cut >> 1) + 1);
     let said = bytes.rest();
     // A service for each of the two: some count their conversations.
@@ -63,6 +71,80 @@ pub fn sessions(input: &[u8]) {
     let answered = datagram(&one, said);
     assert!(answered.reply.len() <= said.len() * 2, "{}", entry.name);
     assert!(replay::bounds(&one).frame <= 1 << 20);
+}
+
+/// The one service that is to be fuzzed, if there is such: `cargo xtask fuzz 60 --only smb`.
+fn only() -> Option<&'static str> {
+    static ONLY: OnceLock<Option<String>> = OnceLock::new();
+    ONLY.get_or_init(|| std::env::var("HALDANE_FUZZ_ONLY").ok()).as_deref()
+}
+
+/// Pipes that have an interface, and that with its version.
+const PIPES: [(&str, &[u8; 16], u8); 7] = [
+    ("srvsvc", b"\xc8\x4f\x32\x4b\x70\x16\xd3\x01\x12\x78\x5a\x47\xbf\x6e\xe1\x88", 3),
+    ("wkssvc", b"\x98\xd0\xff\x6b\x12\xa1\x10\x36\x98\x33\x46\xc3\xf8\x7e\x34\x5a", 1),
+    ("samr", b"\x78\x57\x34\x12\x34\x12\xcd\xab\xef\0\x01\x23\x45\x67\x89\xac", 1),
+    ("lsarpc", b"\x78\x57\x34\x12\x34\x12\xcd\xab\xef\0\x01\x23\x45\x67\x89\xab", 0),
+    ("spoolss", b"\x78\x56\x34\x12\x34\x12\xcd\xab\xef\0\x01\x23\x45\x67\x89\xab", 1),
+    ("netlogon", b"\x78\x56\x34\x12\x34\x12\xcd\xab\xef\0\x01\x23\x45\x67\xcf\xfb", 1),
+    ("lsarpc", b"\x88\xd4\x81\xc6\x50\xd8\xd0\x11\x8c\x52\0\xc0\x4f\xd9\x0f\x7e", 1),
+];
+const NDR: &[u8] = b"\x04\x5d\x88\x8a\xeb\x1c\xc9\x11\x9f\xe8\x08\0\x2b\x10\x48\x60\x02\0\0\0";
+
+/// What is deep inside SMB. The first byte picks the pipe; then come its messages, each behind how it is to be sent: as
+/// it is, or as the arguments of a call with that number to the interface that was bound. And all of it as a path.
+pub fn smb(input: &[u8]) {
+    thread_local! {
+        static BAIT: Folder = Folder::load(None).0;
+    }
+    let units: Vec<u16> =
+        input.chunks(2).map(|pair| pair.iter().fold(0, |unit, byte| unit << 8 | u16::from(*byte))).collect();
+    let letters: Vec<u16> = input.iter().copied().map(u16::from).collect();
+    BAIT.with(|bait| {
+        for path in [units, letters] {
+            if let Ok(id) = bait.find(&path) {
+                assert!(bait.node(id).is_some_and(|node| node.folder || bait.read(id, 0, 9).is_ok()));
+                assert_eq!(bait.find(&bait.path(id).encode_utf16().collect::<Vec<_>>()), Ok(id));
+            }
+            assert!(bait.list(NodeId::ROOT, &String::from_utf16_lossy(&path)).count() < 100);
+        }
+    });
+    let windows = Windows::new("files01", "corp.example.com");
+    let shares = vec![("Documents".to_owned(), ShareSort::Disk, String::new())];
+    let mut bytes = Bytes::new(input);
+    let (name, interface, version) = PIPES[usize::from(bytes.byte()) % PIPES.len()];
+    let mut pipe = Pipe::open(name, &Names { windows, shares, sid: [1, 2, 3] }).unwrap();
+    let address = "192.0.2.1:445".parse().unwrap();
+    let peer = Peer::new(address, address, Transport::Tcp);
+    let message = |kind: u8, body: &[u8]| {
+        let length = u16::try_from(16 + body.len()).unwrap().to_le_bytes();
+        [&[5, 0, kind, 3, 16, 0, 0, 0], &length[..], &[0, 0, 1, 0, 0, 0], body].concat()
+    };
+    let bound =
+        [b"\xb8\x10\xb8\x10\0\0\0\0\x01\0\0\0\0\0\x01\0", &interface[..], &[version, 0, 0, 0], NDR].concat();
+    let mut said = message(11, &bound);
+    let mut random = replay::Counting::default();
+    while !said.is_empty() {
+        let mut effects = Effects::default();
+        let mut cx = Cx::new(&peer, SystemTime::UNIX_EPOCH, None, &mut random, &mut effects);
+        for seen in pipe.write(&said, &mut cx) {
+            assert!(seen.arguments.len() < 1 << 20, "{}", seen.call);
+        }
+        while pipe.waiting() > 0 {
+            let (part, _) = pipe.read(1000);
+            assert!(!part.is_empty());
+        }
+        let (how, text) = (bytes.byte(), bytes.text());
+        said = match (text.is_empty(), how) {
+            (true, _) => Vec::new(),
+            (_, 255) => text.to_vec(),
+            (_, call) => {
+                let length = u32::try_from(text.len()).unwrap().to_le_bytes();
+                message(0, &[&length[..], &[0, 0, call, 0], text].concat())
+            }
+        };
+    }
+    pipe.close();
 }
 
 /// What a sensor is fed, after it has spoken where it does. The first byte picks the sensor, the second what it is fed:

@@ -9,8 +9,11 @@ use std::{fs, path::Path, process::Command};
 use anyhow::{Context, Result, ensure};
 use haldane_services::{ALL, replay::unescape};
 
-/// Runs each target for that many seconds; the first finding ends it.
-pub fn run(seconds: u64) -> Result<()> {
+/// Runs each target for that many seconds, or conversations with that service alone; the first finding ends it.
+pub fn run(seconds: u64, only: Option<&str>) -> Result<()> {
+    if let Some(service) = only {
+        ensure!(ALL.iter().any(|entry| entry.name == service), "there is no service {service}");
+    }
     let list = Command::new("cargo").args(["fuzz", "list"]).output().context("cargo fuzz")?;
     ensure!(list.status.success(), "cargo-fuzz is not installed: cargo install cargo-fuzz");
     let targets = String::from_utf8(list.stdout)?;
@@ -18,9 +21,13 @@ pub fn run(seconds: u64) -> Result<()> {
     let built = Command::new("cargo").args(["fuzz", "build"]).env("RUSTC_BOOTSTRAP", "1").status()?;
     ensure!(built.success(), "the fuzz targets cannot be built");
     seed()?;
-    for target in targets.lines() {
+    for target in targets.lines().filter(|target| only.is_none() || *target == "sessions") {
         println!("fuzzing {target} for {seconds} s");
-        let status = Command::new("cargo")
+        let mut fuzzer = Command::new("cargo");
+        if let Some(service) = only {
+            fuzzer.env("HALDANE_FUZZ_ONLY", service);
+        }
+        let status = fuzzer
             .args(["fuzz", "run", target, "--"])
             .arg(format!("-max_total_time={seconds}"))
             .args(["-max_len=8192", "-rss_limit_mb=1024", "-timeout=10"])
@@ -64,6 +71,7 @@ fn seed() -> Result<()> {
     let binary = b"\r\n\r\n\0\r\nQUIT\n\x21\x11\x00\x0c\xc0\x00\x02\x07\xc0\x00\x02\x01\x12\x67\x00\x16";
     fs::write(corpus("proxy")?.join("binary"), binary)?;
     ntlm(&corpus("ntlm")?)?;
+    smb(&corpus("smb")?)?;
     // What a client says first, with nothing in it.
     let hello = b"\x16\x03\x01\x00\x2f\x01\x00\x00\x2b\x03\x03";
     let hello: Vec<u8> = hello.iter().copied().chain([7; 32]).chain(*b"\0\0\x02\x13\x01\x01\0\0\0").collect();
@@ -88,6 +96,26 @@ fn ntlm(folder: &Path) -> Result<()> {
             input.extend_from_slice(token);
         }
         fs::write(folder.join(name), input)?;
+    }
+    Ok(())
+}
+
+/// Calls over each pipe, with a text among their arguments, and paths; see `smb` in fuzz/src/lib.rs.
+fn smb(folder: &Path) -> Result<()> {
+    let text = b"\x01\0\0\0\x03\0\0\0\0\0\0\0\x03\0\0\0\\\0\\\0\0\0\0\0\x01\0\0\0\x01\0\0\0\0\0\0\0";
+    for pipe in 0..7 {
+        let mut input = vec![pipe];
+        for call in [0, 1, 4, 6, 15, 21, 26, 31, 44, 45, 64, 65, 76, 89] {
+            input.push(call);
+            input.push(u8::try_from(text.len())?);
+            input.extend_from_slice(text);
+        }
+        fs::write(folder.join(format!("calls-{pipe}")), input)?;
+    }
+    for (name, path) in
+        [("file", "IT\\Passwords.kdbx"), ("stream", "Readme.txt::$DATA"), ("up", "..\\..\\etc\\passwd")]
+    {
+        fs::write(folder.join(name), path)?;
     }
     Ok(())
 }

@@ -29,6 +29,7 @@ usage: cargo xtask <task>
       --only SERVICE    one service
       --no-build        measure target/release/haldane as it is
   fuzz [seconds]      every fuzz target, one after the other (60 seconds each)
+      --only SERVICE    conversations with that one alone
   dist                static programs and the systemd unit, in target/dist
   new-service NAME    a folder for a new decoy, and its line in the registry
   deps                checks that dependencies point the way that ARCHITECTURE.md draws them
@@ -50,8 +51,9 @@ fn run(arguments: &[&str]) -> Result<()> {
     match arguments {
         ["ci"] => ci::run(),
         ["bench", options @ ..] => bench::run(options),
-        ["fuzz"] => fuzz::run(60),
-        ["fuzz", seconds] => fuzz::run(seconds.parse()?),
+        ["fuzz"] => fuzz::run(60, None),
+        ["fuzz", seconds] => fuzz::run(seconds.parse()?, None),
+        ["fuzz", seconds, "--only", service] => fuzz::run(seconds.parse()?, Some(service)),
         ["new-service", name] => new_service::run(name),
         ["deps"] => deps::run(),
         ["dist"] => dist::run(),

@@ -25,7 +25,7 @@ fn findings(target: &str) -> Vec<Vec<u8>> {
 #[test]
 fn no_finding_comes_back() {
     type Target = fn(&[u8]);
-    let targets: [(&str, Target); 7] = [
+    let targets: [(&str, Target); 8] = [
         ("sessions", targets::sessions),
         ("sensors", targets::sensors),
         ("config", targets::config),
@@ -33,6 +33,7 @@ fn no_finding_comes_back() {
         ("tls_hello", targets::tls_hello),
         ("proxy", targets::proxy),
         ("ntlm", targets::ntlm),
+        ("smb", targets::smb),
     ];
     for (name, target) in targets {
         findings(name).iter().for_each(|input| target(input));
@@ -120,5 +121,33 @@ fn noise_over_logins_breaks_nothing() {
             input.extend(token);
         }
         targets::ntlm(&input);
+    }
+}
+
+#[test]
+fn noise_over_calls_and_paths_of_smb_breaks_nothing() {
+    let text = b"\x01\0\0\0\x03\0\0\0\0\0\0\0\x03\0\0\0\\\0\\\0\0\0\0\0\x01\0\0\0\x01\0\0\0\0\0\0\0";
+    let paths: [&[u8]; 4] =
+        [b"IT\\Passwords.kdbx", b"Readme.txt::$DATA", b"..\\..\\etc\\passwd", b"Finance\\*.xl?"];
+    let mut state = 1_u64;
+    let mut below = |bound: usize| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        usize::try_from(state >> 33).unwrap() % bound
+    };
+    for round in 0..4_000 {
+        let mut input = vec![u8::try_from(below(7)).unwrap()];
+        if round % 4 == 0 {
+            input = paths[below(4)].to_vec();
+        } else {
+            for _ in 0..below(6) {
+                input.extend([u8::try_from(below(96)).unwrap(), u8::try_from(text.len()).unwrap()]);
+                input.extend(text);
+            }
+        }
+        for _ in 0..below(5) {
+            let at = below(input.len());
+            input[at] = u8::try_from(below(256)).unwrap();
+        }
+        targets::smb(&input);
     }
 }

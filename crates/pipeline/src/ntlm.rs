@@ -1,9 +1,6 @@
 //! Answers of NTLM (MS-NLMP, section 3.3).
 
-use cipher::{BlockCipherEncrypt, KeyInit};
-use des::Des;
-use haldane_wire::ntlm_key::{self, hash, mac};
-use md5::{Digest, Md5};
+use haldane_wire::ntlm_key::{self, both, encrypted, hash, mac, v1_of};
 use subtle::ConstantTimeEq;
 
 use crate::response::Answer;
@@ -16,14 +13,13 @@ const PROOF: usize = 16;
 /// Version 1: the challenge, encrypted three times under the hash of the password. A challenge of 16 bytes is ours with
 /// the client's behind it, of which a hash was encrypted (extended session security).
 pub(crate) fn v1(password: &[u8], answer: &Answer<'_>) -> bool {
-    let challenge = match answer.challenge.len() {
-        CHALLENGE => answer.challenge.try_into().ok(),
-        _ => <[u8; 2 * CHALLENGE]>::try_from(answer.challenge)
-            .ok()
-            .and_then(|both| Md5::digest(both).first_chunk().copied()),
+    let Some((ours, client)) = answer.challenge.split_first_chunk() else { return false };
+    let challenge = match client.len() {
+        0 => *ours,
+        CHALLENGE => both(ours, client),
+        _ => return false,
     };
-    let Some(challenge): Option<[u8; CHALLENGE]> = challenge else { return false };
-    hashes(password).any(|hash| thrice(&hash, challenge).ct_eq(answer.response).into())
+    hashes(password).any(|hash| v1_of(&hash, challenge).ct_eq(answer.response).into())
 }
 
 /// The LAN Manager's: as version 1, but under a hash of its own, which knows no small letters.
@@ -32,14 +28,8 @@ pub(crate) fn lm(password: &[u8], answer: &Answer<'_>) -> bool {
     let mut key = password.to_ascii_uppercase();
     key.resize(14, 0);
     let hash: Vec<u8> = key.chunks_exact(7).flat_map(|part| encrypted(part, *b"KGS!@#$%")).collect();
-    thrice(&hash, challenge).ct_eq(answer.response).into()
-}
-
-/// The challenge, encrypted under each third of a hash, of which the last has five zero bytes behind two.
-fn thrice(hash: &[u8], challenge: [u8; CHALLENGE]) -> Vec<u8> {
-    let mut key = hash.to_vec();
-    key.resize(21, 0);
-    key.chunks_exact(7).flat_map(|part| encrypted(part, challenge)).collect()
+    let Ok(hash) = hash.try_into() else { return false };
+    v1_of(&hash, challenge).ct_eq(answer.response).into()
 }
 
 /// Version 2: a keyed hash over our challenge and what the client puts beside it.
@@ -57,20 +47,10 @@ fn hashes(password: &[u8]) -> impl Iterator<Item = [u8; 16]> {
     [hash(password)].into_iter().chain(other)
 }
 
-/// A block under a key of seven bytes, of which each seven bits are followed by one that does not matter.
-fn encrypted(key: &[u8], block: [u8; CHALLENGE]) -> [u8; CHALLENGE] {
-    let bits = key.iter().fold(0_u64, |bits, byte| (bits << 8) | u64::from(*byte));
-    let shifts = [49_u32, 42, 35, 28, 21, 14, 7, 0];
-    let spread = shifts.map(|shift| u8::try_from((bits >> shift) & 0x7f).unwrap_or_default() << 1);
-    let mut block = block.into();
-    Des::new(&spread.into()).encrypt_block(&mut block);
-    block.into()
-}
-
 #[cfg(test)]
 mod tests {
     use haldane_wire::ntlm::wide;
-    use md4::Md4;
+    use md4::{Digest, Md4};
 
     use super::*;
 

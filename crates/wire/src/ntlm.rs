@@ -66,7 +66,7 @@ mod pair {
 /// Bytes of a challenge before its texts.
 const HEAD: u32 = 56;
 /// Bytes of an answer of version 1.
-const V1: usize = 24;
+pub(crate) const V1: usize = 24;
 /// What guessers of passwords put in place of a challenge of their own, and by which their LMv2 is told from an answer
 /// of the LAN Manager: that is of the same length.
 const GUESSERS: [u8; 8] = [0x11, 0x22, 0x33, 0x44, 0x55, 0x66, 0x77, 0x88];
@@ -223,7 +223,7 @@ impl Answer {
     }
 
     /// The client's challenge in version 1 with extended session security (section 3.3.1).
-    fn client_challenge(&self) -> Option<&[u8]> {
+    pub(crate) fn client_challenge(&self) -> Option<&[u8]> {
         let (client, rest) = self.lm.split_at_checked(8)?;
         // All zeros: there is no answer of the LAN Manager, and no challenge.
         (self.nt.len() == V1 && rest == [0; 16] && client != [0; 8]).then_some(client)

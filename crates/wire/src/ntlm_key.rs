@@ -1,11 +1,13 @@
 //! What follows from a password in NTLM (MS-NLMP, sections 3.3 and 3.4): its hash, proofs, the key of a session, and
 //! signatures made with that.
 
+use cipher::BlockCipherEncrypt;
+use des::Des;
 use hmac::{Hmac, KeyInit, Mac};
 use md4::{Digest, Md4};
 use md5::Md5;
 
-use crate::ntlm::{Answer, flag, wide};
+use crate::ntlm::{Answer, V1, flag, wide};
 
 /// Bytes of the proof at the front of an answer of version 2.
 const PROOF: usize = 16;
@@ -34,6 +36,28 @@ pub fn mac(key: &[u8; 16], parts: &[&[u8]]) -> [u8; 16] {
     mac.finalize().into_bytes().into()
 }
 
+/// The proof of version 1, and of the LAN Manager: the challenge, encrypted under each third of a hash, of which the last
+/// has five zero bytes behind two.
+pub fn v1_of(hash: &[u8; 16], challenge: [u8; 8]) -> Vec<u8> {
+    let key = [&hash[..], &[0; 5]].concat();
+    key.chunks_exact(7).flat_map(|part| encrypted(part, challenge)).collect()
+}
+
+/// What is encrypted of both challenges where the client has one of its own (extended session security).
+pub fn both(ours: &[u8], client: &[u8]) -> [u8; 8] {
+    Md5::new().chain_update(ours).chain_update(client).finalize().first_chunk().copied().unwrap_or_default()
+}
+
+/// A block under a key of seven bytes, of which each seven bits are followed by one that does not matter.
+pub fn encrypted(key: &[u8], block: [u8; 8]) -> [u8; 8] {
+    let bits = key.iter().fold(0_u64, |bits, byte| (bits << 8) | u64::from(*byte));
+    let shifts = [49_u32, 42, 35, 28, 21, 14, 7, 0];
+    let spread = shifts.map(|shift| u8::try_from((bits >> shift) & 0x7f).unwrap_or_default() << 1);
+    let mut block = block.into();
+    Des::new(&spread.into()).encrypt_block(&mut block);
+    block.into()
+}
+
 /// The key of version 2: that of the password, the name in capitals, and the domain. All in UTF-8.
 pub fn v2(password: &[u8], user: &[u8], domain: &[u8]) -> [u8; 16] {
     v2_of(&hash(password), user, domain)
@@ -47,18 +71,34 @@ pub fn v2_of(hash: &[u8; 16], user: &[u8], domain: &[u8]) -> [u8; 16] {
 }
 
 impl Answer {
-    /// The key of the session, if this answers the challenge with that password, by version 2.
+    /// The key of the session, if this answers the challenge with that password, in either version.
     pub fn key(&self, challenge: &[u8; 8], password: &[u8]) -> Option<[u8; 16]> {
-        let (proof, rest) = self.nt.split_at_checked(PROOF).filter(|(_, rest)| !rest.is_empty())?;
-        let key = v2(password, &self.user, &self.domain);
-        if mac(&key, &[challenge, rest]) != *proof {
-            return None;
-        }
-        let base = mac(&key, &[proof]);
+        let base = match self.nt.len() {
+            V1 => self.base_v1(challenge, password),
+            _ => self.base_v2(challenge, password),
+        }?;
         if self.flags & flag::KEY_EXCHANGE == 0 {
             return Some(base);
         }
         rc4(&base, &self.session_key).try_into().ok()
+    }
+
+    /// Section 3.3.1, and `KXKEY` of section 3.4.5.1 without keys of the LAN Manager, which are never agreed on.
+    fn base_v1(&self, challenge: &[u8; 8], password: &[u8]) -> Option<[u8; 16]> {
+        let hash = hash(password);
+        let base = Md4::digest(hash).into();
+        let (challenged, key) = match self.client_challenge() {
+            None => (*challenge, base),
+            Some(client) => (both(challenge, client), mac(&base, &[challenge, client])),
+        };
+        (v1_of(&hash, challenged) == self.nt).then_some(key)
+    }
+
+    /// Section 3.3.2.
+    fn base_v2(&self, challenge: &[u8; 8], password: &[u8]) -> Option<[u8; 16]> {
+        let (proof, rest) = self.nt.split_at_checked(PROOF).filter(|(_, rest)| !rest.is_empty())?;
+        let key = v2(password, &self.user, &self.domain);
+        (mac(&key, &[challenge, rest]) == *proof).then(|| mac(&key, &[proof]))
     }
 }
 
@@ -167,5 +207,31 @@ mod tests {
         assert_eq!(answer.key(&[0; 8], b"Password"), None);
         answer.nt.truncate(PROOF);
         assert_eq!(answer.key(&challenge, b"Password"), None);
+    }
+
+    /// MS-NLMP, sections 4.2.2 and 4.2.3.
+    #[test]
+    fn so_is_that_of_version_1_with_and_without_a_challenge_of_the_client_s() {
+        let challenge = *b"\x01\x23\x45\x67\x89\xab\xcd\xef";
+        let mut answer = Answer {
+            nt: b"\x67\xc4\x30\x11\xf3\x02\x98\xa2\xad\x35\xec\xe6\x4f\x16\x33\x1c\x44\xbd\xbe\xd9\x27\x84\x1f\x94".to_vec(),
+            session_key: b"\x51\x88\x22\xb1\xb3\xf3\x50\xc8\x95\x86\x82\xec\xbb\x3e\x3c\xb7".to_vec(),
+            ..example()
+        };
+        let base =
+            [0xd8, 0x72, 0x62, 0xb0, 0xcd, 0xe4, 0xb1, 0xcb, 0x74, 0x99, 0xbe, 0xcc, 0xcd, 0xf1, 0x07, 0x84];
+        assert_eq!(answer.key(&challenge, b"Password"), Some(base));
+        answer.flags = flag::KEY_EXCHANGE;
+        assert_eq!(answer.key(&challenge, b"Password"), Some([0x55; 16]));
+        assert_eq!(answer.key(&challenge, b"password"), None);
+        answer.flags = 0;
+        answer.lm = [&[0xaa; 8][..], &[0; 16]].concat();
+        assert_eq!(answer.key(&challenge, b"Password"), None);
+        answer.nt =
+            b"\x75\x37\xf8\x03\xae\x36\x71\x28\xca\x45\x82\x04\xbd\xe7\xca\xf8\x1e\x97\xed\x26\x83\x26\x72\x32".to_vec();
+        let base =
+            [0xeb, 0x93, 0x42, 0x9a, 0x8b, 0xd9, 0x52, 0xf8, 0xb8, 0x9c, 0x55, 0xb8, 0x7f, 0x47, 0x5e, 0xdc];
+        assert_eq!(answer.key(&challenge, b"Password"), Some(base));
+        assert_eq!(answer.key(&[0; 8], b"Password"), None);
     }
 }

@@ -158,7 +158,8 @@ fn changes_are_refused_and_recorded() {
     assert_eq!((&lookup["severity"], &lookup["class"]), (&"high".into(), &"exploit".into()));
 }
 
-const LDAP3: &str = "
+/// ldap3, by the way that is named.
+pub const LDAP3: &str = "
 import hashlib, sys
 from Cryptodome.Hash import MD4
 new = hashlib.new
@@ -200,7 +201,8 @@ fn ldap3_logs_in_in_every_way_that_it_has() {
     assert!(said.contains("dc01.corp.example.com") && said.contains("LDAP Simple Paged Results"), "{said}");
 }
 
-const IMPACKET: &str = "
+/// impacket, with or without TLS.
+pub const IMPACKET: &str = "
 import socket, sys
 resolve = socket.getaddrinfo
 socket.getaddrinfo = lambda host, port, *rest: resolve(host, int(sys.argv[1]), *rest)

@@ -254,9 +254,12 @@ fn a_planted_account_gets_in_with_signatures_that_its_client_checks() {
         if !installed("smbclient") {
             return;
         }
-        for dialect in &DIALECTS[1..] {
+        for (dialect, version) in DIALECTS[1..].iter().flat_map(|dialect| [(dialect, "yes"), (dialect, "no")])
+        {
+            let version = format!("--option=client ntlmv2 auth={version}");
             let login = [
                 "--option=client signing=required",
+                &version,
                 "-U",
                 "BACKUP%Summer2024",
                 "//127.0.0.1/Documents",
@@ -274,6 +277,46 @@ fn a_planted_account_gets_in_with_signatures_that_its_client_checks() {
                 smbclient(port, dialect, &["-U", "backup%wrong", "//127.0.0.1/Documents", "-c", "ls"]);
             assert!(wrong.contains("NT_STATUS_LOGON_FAILURE"), "{dialect}: {wrong}");
         }
+    }
+}
+
+const SAMBA_CRY: &str = r"
+import sys, uuid
+from impacket.smbconnection import SMBConnection, SessionError
+from smbprotocol.connection import Connection
+from smbprotocol.session import Session
+from smbprotocol.tree import TreeConnect
+from smbprotocol.open import Open, ImpersonationLevel, FilePipePrinterAccessMask, FileAttributes, ShareAccess, CreateDisposition, CreateOptions
+from smbprotocol.exceptions import SMBResponseException
+port, library = int(sys.argv[1]), '/srv/share/evil.so'
+try:
+    old = SMBConnection('*SMBSERVER', '127.0.0.1', sess_port=port, preferredDialect='NT LM 0.12')
+    old.login('', '')
+    old.getSMBServer().nt_create_andx(old.connectTree('IPC$'), library)
+except Exception as error:
+    print('1:', error)
+connection = Connection(uuid.uuid4(), '127.0.0.1', port, require_signing=False)
+connection.connect(timeout=20)
+session = Session(connection, 'guest', '', require_encryption=False, auth_protocol='ntlm')
+session.connect()
+tree = TreeConnect(session, r'\\127.0.0.1\IPC$')
+tree.connect(require_secure_negotiate=False)
+try:
+    Open(tree, library).create(ImpersonationLevel.Impersonation, FilePipePrinterAccessMask.GENERIC_READ,
+        FileAttributes.FILE_ATTRIBUTE_NORMAL, ShareAccess.FILE_SHARE_READ, CreateDisposition.FILE_OPEN, CreateOptions.FILE_NON_DIRECTORY_FILE)
+except SMBResponseException as error:
+    print('2:', error)
+";
+
+#[test]
+fn a_library_that_is_opened_as_a_pipe_is_known_for_what_it_is_in_both_generations() {
+    let (canary, port) = canary("");
+    let Some(said) = python(SAMBA_CRY, &[&port.to_string()]) else { return };
+    assert_eq!(said.matches("OBJECT_NAME_NOT_FOUND").count(), 2, "{said}");
+    let seen = canary.events(2, "the attacks", |event| event["kind"] == "smb.exploit");
+    for attack in seen {
+        assert_eq!(attack["fields"]["exploit"], "SambaCry (CVE-2017-7494)", "{attack}");
+        assert!(attack["fields"]["pipe"].as_str().unwrap().ends_with("evil.so"), "{attack}");
     }
 }
 

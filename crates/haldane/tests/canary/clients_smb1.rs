@@ -123,18 +123,20 @@ fn a_planted_account_gets_in_and_its_messages_are_signed() {
         return;
     }
     let (canary, port) = canary("users = [\"bob:Winter2024\"]\nsigning = \"required\"");
-    for form in ["yes", "no"] {
+    for (form, version) in [("yes", "yes"), ("no", "yes"), ("yes", "no"), ("no", "no")] {
         let form = format!("--option=client use spnego={form}");
+        let version = format!("--option=client ntlmv2 auth={version}");
+        let signed = "--option=client signing=required";
         let bob = ["-U", "CORP\\bob%Winter2024", "//127.0.0.1/Documents", "-c", "ls"];
-        let said = smbclient(&port, &[&[form.as_str()], &bob[..]].concat());
-        assert!(said.contains("Readme.txt"), "{said}");
-        let said = smbclient(&port, &[&form, "-U", "CORP\\bob%wrong", "-L", "127.0.0.1"]);
+        let said = smbclient(&port, &[&[form.as_str(), &version, signed], &bob[..]].concat());
+        assert!(said.contains("Readme.txt"), "{form} {version}: {said}");
+        let said = smbclient(&port, &[&form, &version, "-U", "CORP\\bob%wrong", "-L", "127.0.0.1"]);
         assert!(said.contains("NT_STATUS_LOGON_FAILURE"), "{said}");
     }
-    ended(&canary, 4);
+    ended(&canary, 8);
     let logins = canary.so_far(|event| event["kind"] == "smb.login");
     let ends: Vec<&Value> = logins.iter().map(|login| &login["fields"]["status"]).collect();
-    assert_eq!(ends, ["NT_STATUS_OK", "NT_STATUS_LOGON_FAILURE", "NT_STATUS_OK", "NT_STATUS_LOGON_FAILURE"]);
+    assert_eq!(ends, ["NT_STATUS_OK", "NT_STATUS_LOGON_FAILURE"].repeat(4));
 }
 
 /// Each way to answer a challenge: one login, of which the answer gives the password away.

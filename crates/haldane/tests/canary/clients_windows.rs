@@ -26,7 +26,7 @@ const ACCOUNT: &str = "CORP\\mallory:hunter2";
 const IIS: &str = "banner = \"Microsoft-IIS/10.0\"\nauth = [\"negotiate\", \"ntlm\"]";
 
 /// A service that speaks NTLM belongs here.
-const LOGINS: [Login; 11] = [
+const LOGINS: [Login; 21] = [
     Login { section: "rdp", settings: "", log_in: rdp_check, hears: "[-]", scheme: "netntlmv2" },
     Login {
         section: "mssql",
@@ -86,7 +86,87 @@ const LOGINS: [Login; 11] = [
         hears: "407",
         scheme: "netntlmv2",
     },
+    Login {
+        section: "smb",
+        settings: "",
+        log_in: |port| smbclient(&["-m", "NT1"], port),
+        hears: "NT_STATUS_LOGON_FAILURE",
+        scheme: "netntlmv2",
+    },
+    Login {
+        section: "smb",
+        settings: "",
+        log_in: |port| smbclient(&["-m", "NT1", V1], port),
+        hears: "NT_STATUS_LOGON_FAILURE",
+        scheme: "netntlmv1",
+    },
+    Login {
+        section: "smb",
+        settings: "",
+        log_in: |port| smbclient(&["-m", "NT1", BARE], port),
+        hears: "NT_STATUS_LOGON_FAILURE",
+        scheme: "netntlmv2",
+    },
+    Login {
+        section: "smb",
+        settings: "",
+        log_in: |port| smbclient(&["-m", "NT1", BARE, V1], port),
+        hears: "NT_STATUS_LOGON_FAILURE",
+        scheme: "netntlmv1",
+    },
+    Login {
+        section: "smb",
+        settings: "",
+        log_in: |port| smbclient(&["-m", "SMB2_02"], port),
+        hears: "NT_STATUS_LOGON_FAILURE",
+        scheme: "netntlmv2",
+    },
+    Login {
+        section: "smb",
+        settings: "",
+        log_in: |port| smbclient(&["-m", "SMB2_10", V1], port),
+        hears: "NT_STATUS_LOGON_FAILURE",
+        scheme: "netntlmv1",
+    },
+    Login {
+        section: "smb",
+        settings: "",
+        log_in: |port| smbclient(&["-m", "SMB3_11"], port),
+        hears: "NT_STATUS_LOGON_FAILURE",
+        scheme: "netntlmv2",
+    },
+    Login { section: "ldap", settings: "", log_in: ldapwhoami, hears: "data 52e", scheme: "netntlmv2" },
+    Login {
+        section: "ldap",
+        settings: "",
+        log_in: |port| python(crate::clients_ldap::LDAP3, &[port, "ntlm"]),
+        hears: "data 52e",
+        scheme: "netntlmv2",
+    },
+    Login {
+        section: "ldap",
+        settings: "",
+        log_in: |port| python(crate::clients_ldap::IMPACKET, &[port, "ldaps"]),
+        hears: "data 52e",
+        scheme: "netntlmv2",
+    },
 ];
+
+/// smbclient with version 1 of NTLM, and without SPNEGO around it.
+const V1: &str = "--option=client ntlmv2 auth=no";
+const BARE: &str = "--option=client use spnego=no";
+
+fn smbclient(options: &[&str], port: &str) -> Option<String> {
+    let usual =
+        ["--option=client min protocol=NT1", "-p", port, "-U", "CORP\\mallory%hunter2", "-L", "127.0.0.1"];
+    installed("smbclient").then(|| client("smbclient", &[options, &usual].concat()))
+}
+
+/// OpenLDAP's client, whose mechanism of GSS-API takes the account from a file, too.
+fn ldapwhoami(port: &str) -> Option<String> {
+    let url = format!("ldap://127.0.0.1:{port}");
+    installed("ldapwhoami").then(|| gss_with(&["ldapwhoami", "-Y", "GSS-SPNEGO", "-H", &url])).flatten()
+}
 
 fn curl(options: &[&str], scheme: &str, port: &str) -> Option<String> {
     let url = format!("{scheme}://127.0.0.1:{port}/");
@@ -97,15 +177,20 @@ fn curl(options: &[&str], scheme: &str, port: &str) -> Option<String> {
 /// curl with NTLM inside SPNEGO, which it leaves to GSS-API and its mechanism gss-ntlmssp: that takes the account from
 /// a file.
 fn gss(options: &[&str], url: &str) -> Option<String> {
-    if !installed("curl") || !ntlmssp() {
+    let usual = ["-s", "-k", "-m", "20", "-o", "/dev/null", "-w", "%{http_code}", url];
+    installed("curl").then(|| gss_with(&[&["curl"], options, &usual].concat())).flatten()
+}
+
+/// A program with that account for its mechanism.
+fn gss_with(command: &[&str]) -> Option<String> {
+    if !ntlmssp() {
         return None;
     }
     let folder = folder();
     let account = folder.path().join("account");
     fs::write(&account, format!("CORP:mallory:{PASSWORD}\n")).unwrap();
     let account = format!("NTLM_USER_FILE={}", account.display());
-    let usual = ["-s", "-k", "-m", "20", "-o", "/dev/null", "-w", "%{http_code}", url];
-    Some(client("env", &[&[account.as_str(), "curl"], options, &usual].concat()))
+    Some(client("env", &[&[account.as_str()], command].concat()))
 }
 
 /// Whether that mechanism is there; else says that it is not.
@@ -323,7 +408,7 @@ const CERTIFIED: &[&str] =
     &["subject=CN = files01.corp.example.com\n", "issuer=CN = files01.corp.example.com\n", "TLSv1.2"];
 
 /// A service that speaks as Windows belongs here.
-const NAMED: [Named; 10] = [
+const NAMED: [Named; 16] = [
     Named { section: "rdp", settings: "", ask: |port| nmap("+rdp-ntlm-info", port), says: CHALLENGED },
     Named { section: "rdp", settings: "", ask: certificate, says: CERTIFIED },
     Named { section: "mssql", settings: "", ask: |port| nmap("ms-sql-ntlm-info", port), says: CHALLENGED },
@@ -339,6 +424,27 @@ const NAMED: [Named; 10] = [
     Named { section: "https", settings: IIS, ask: |port| nmap("+http-ntlm-info", port), says: CHALLENGED },
     Named { section: "https", settings: IIS, ask: certificate, says: CERTIFIED },
     Named { section: "httpproxy", settings: "auth = \"ntlm\"", ask: asked_by_proxy, says: CHALLENGED },
+    Named { section: "smb", settings: "", ask: |port| asked_by_smb(port, "0x311"), says: CHALLENGED },
+    Named { section: "smb", settings: "", ask: |port| asked_by_smb(port, "'NT LM 0.12'"), says: CHALLENGED },
+    Named { section: "smb", settings: "", ask: workstation, says: &["FILES01", "CORP", "10.0"] },
+    Named { section: "ldap", settings: "", ask: asked_by_ldap, says: CHALLENGED },
+    Named {
+        section: "ldap",
+        settings: "",
+        ask: root,
+        says: &[
+            "dnsHostName: files01.corp.example.com\n",
+            "ldapServiceName: corp.example.com:files01$@CORP.EXAMPLE.COM\n",
+            "defaultNamingContext: DC=corp,DC=example,DC=com\n",
+        ],
+    },
+    // A controller has its certificate from the domain's own authority.
+    Named {
+        section: "ldap",
+        settings: "",
+        ask: certificate,
+        says: &["subject=CN = files01.corp.example.com\n", "CN = corp-FILES01-CA\n", "TLSv1.2"],
+    },
 ];
 
 fn nmap(script: &str, port: &str) -> Option<String> {
@@ -383,22 +489,76 @@ fn browser(port: &str) -> Option<String> {
     Some(String::from_utf8_lossy(&answer[3..length]).into_owned())
 }
 
+/// What a server of SMB says of itself in its challenge, as nmap shows it. Who asks logs in as nobody.
+fn asked_by_smb(port: &str, dialect: &str) -> Option<String> {
+    let script = "import sys\n\
+        from impacket.smbconnection import SMBConnection\n\
+        smb = SMBConnection('*SMBSERVER', '127.0.0.1', sess_port=int(sys.argv[1]), preferredDialect=eval(sys.argv[2]))\n\
+        smb.login('', '')\n\
+        print('NetBIOS_Domain_Name:', smb.getServerDomain())\n\
+        print('NetBIOS_Computer_Name:', smb.getServerName())\n\
+        print('DNS_Domain_Name:', smb.getServerDNSDomainName())\n\
+        print('DNS_Computer_Name:', smb.getServerDNSHostName())\n\
+        print('DNS_Tree_Name:', smb.getServerDNSDomainName())\n\
+        print('Product_Version: %d.%d.%d' % (smb.getServerOSMajor(), smb.getServerOSMinor(), smb.getServerOSBuild()))";
+    python(script, &[port, dialect])
+}
+
+/// What a machine's service for workstations says over a pipe.
+fn workstation(port: &str) -> Option<String> {
+    let script = "import sys\n\
+        from impacket.smbconnection import SMBConnection\n\
+        from impacket.dcerpc.v5 import transport, wkst\n\
+        smb = SMBConnection('*SMBSERVER', '127.0.0.1', sess_port=int(sys.argv[1]))\n\
+        smb.login('', '')\n\
+        rpc = transport.SMBTransport('127.0.0.1', filename='wkssvc', smb_connection=smb).get_dce_rpc()\n\
+        rpc.connect()\n\
+        rpc.bind(wkst.MSRPC_UUID_WKST)\n\
+        told = wkst.hNetrWkstaGetInfo(rpc, 100)['WkstaInfo']['WkstaInfo100']\n\
+        print(told['wki100_computername'], told['wki100_langroup'],\n\
+        \x20   '%d.%d' % (told['wki100_ver_major'], told['wki100_ver_minor']))";
+    python(script, &[port])
+}
+
+/// The challenge in the answer to a bind with SPNEGO.
+fn asked_by_ldap(port: &str) -> Option<String> {
+    let script = "import socket, sys\n\
+        from impacket import ntlm\n\
+        first = ntlm.getNTLMSSPType1('', '', False).getData()\n\
+        def tlv(tag, *parts): text = b''.join(parts); return bytes([tag, len(text)]) + text\n\
+        sasl = tlv(0xa3, tlv(4, b'GSS-SPNEGO'), tlv(4, first))\n\
+        peer = socket.create_connection(('127.0.0.1', int(sys.argv[1])))\n\
+        peer.sendall(tlv(0x30, b'\\x02\\x01\\x01', tlv(0x60, b'\\x02\\x01\\x03\\x04\\x00', sasl)))\n\
+        answer = peer.recv(4096)\n\
+        challenge = answer[answer.index(b'NTLMSSP'):]\n";
+    python(&(script.to_owned() + SHOWN), &[port])
+}
+
+fn root(port: &str) -> Option<String> {
+    let url = format!("ldap://127.0.0.1:{port}");
+    installed("ldapsearch").then(|| client("ldapsearch", &["-x", "-LLL", "-H", &url, "-s", "base", "-b", ""]))
+}
+
+/// Shows a challenge as nmap does.
+const SHOWN: &str = "\
+    import struct\n\
+    challenge = ntlm.NTLMAuthChallenge(challenge)\n\
+    pairs = ntlm.AV_PAIRS(challenge['TargetInfoFields'])\n\
+    for name, pair in [('NetBIOS_Domain_Name', 2), ('NetBIOS_Computer_Name', 1), ('DNS_Domain_Name', 4),\n\
+    \x20       ('DNS_Computer_Name', 3), ('DNS_Tree_Name', 5)]:\n\
+    \x20   print(name + ':', pairs[pair][1].decode('utf-16-le'))\n\
+    print('Product_Version: %d.%d.%d' % struct.unpack('<BBH', challenge['Version'][:4]))";
+
 /// As nmap shows it, what it does not ask for: a proxy's challenge, and one under the name of Negotiate.
 fn challenged(request: [&str; 5], port: &str) -> Option<String> {
-    let script = "import base64, http.client, struct, sys\n\
+    let script = "import base64, http.client, sys\n\
         from impacket import ntlm\n\
         port, scheme, method, target, asks, answers = sys.argv[1:]\n\
         web = http.client.HTTPConnection('127.0.0.1', int(port))\n\
         first = base64.b64encode(ntlm.getNTLMSSPType1('', '', False).getData()).decode()\n\
         web.request(method, target, headers={asks: scheme + ' ' + first, 'Content-Length': '0'})\n\
-        challenge = web.getresponse().getheader(answers).split()[1]\n\
-        challenge = ntlm.NTLMAuthChallenge(base64.b64decode(challenge))\n\
-        pairs = ntlm.AV_PAIRS(challenge['TargetInfoFields'])\n\
-        for name, pair in [('NetBIOS_Domain_Name', 2), ('NetBIOS_Computer_Name', 1), ('DNS_Domain_Name', 4),\n\
-        \x20       ('DNS_Computer_Name', 3), ('DNS_Tree_Name', 5)]:\n\
-        \x20   print(name + ':', pairs[pair][1].decode('utf-16-le'))\n\
-        print('Product_Version: %d.%d.%d' % struct.unpack('<BBH', challenge['Version'][:4]))";
-    python(script, &[&[port][..], &request].concat())
+        challenge = base64.b64decode(web.getresponse().getheader(answers).split()[1])\n";
+    python(&(script.to_owned() + SHOWN), &[&[port][..], &request].concat())
 }
 
 fn asked_by_winrm(port: &str) -> Option<String> {

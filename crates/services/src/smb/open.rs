@@ -8,8 +8,8 @@ use haldane_core::{Cx, Severity};
 
 use super::{
     bait::{Folder, Missing, Node, NodeId},
-    evidence::Place,
-    rpc::Pipe,
+    evidence::{Place, exploit},
+    rpc::{self, Pipe},
     server::{Share, Sort},
     status::Status,
 };
@@ -122,7 +122,13 @@ impl Open {
         let opened = match &share.sort {
             Sort::Pipes if units.len() > LONGEST_PIPE => Err(Status::OBJECT_NAME_INVALID),
             Sort::Files(folder) => wish.open(folder, units),
-            Sort::Pipes => pipe(&path, place).ok_or(Status::OBJECT_NAME_NOT_FOUND),
+            Sort::Pipes => {
+                if let Some(attack) = rpc::pipe_exploit(&path) {
+                    let seen = exploit(attack).with("step", "library opened as a pipe");
+                    cx.report(seen.with("pipe", path.as_str()));
+                }
+                pipe(&path, place).ok_or(Status::OBJECT_NAME_NOT_FOUND)
+            }
             Sort::Closed => Err(Status::ACCESS_DENIED),
         };
         let status = opened.as_ref().err().copied().unwrap_or(Status::OK);

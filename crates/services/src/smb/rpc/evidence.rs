@@ -42,8 +42,9 @@ pub(crate) struct Request<'a> {
 
 /// The attack that opening a pipe of such a name is.
 pub fn pipe_exploit(name: &str) -> Option<&'static str> {
-    // CVE-2017-7494: Samba ran the file that a pipe's name leads to.
-    name.contains('/').then_some("SambaCry")
+    // Samba ran the file that a pipe's name leads to; Windows never has. It takes one bar for the other.
+    let leads = name.contains('/') || name.contains('\\') && name.contains(".so");
+    leads.then_some("SambaCry (CVE-2017-7494)")
 }
 
 impl Request<'_> {

@@ -366,8 +366,9 @@ fn attacks_are_known_by_name() {
             assert!(end(&results) != status::OK || *pipe == "spoolss", "{} {operation}", interface.name);
         }
     }
-    assert_eq!(pipe_exploit("/srv/share/evil.so"), Some("SambaCry"));
-    assert_eq!(pipe_exploit("srvsvc"), None);
+    assert_eq!(pipe_exploit("/srv/share/evil.so"), Some("SambaCry (CVE-2017-7494)"));
+    assert!(pipe_exploit("\\srv\\share\\evil.so").is_some());
+    assert!(["srvsvc", "\\pipe\\srvsvc"].iter().all(|name| pipe_exploit(name).is_none()));
 }
 
 #[test]

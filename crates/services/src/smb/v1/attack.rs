@@ -2,13 +2,7 @@
 
 use haldane_core::Cx;
 
-use super::{
-    super::{
-        evidence,
-        server::{Share, Sort},
-    },
-    Dialogue,
-};
+use super::{super::evidence, Dialogue};
 
 /// The holes in the handling of transactions that EternalBlue and its kin go through.
 pub(super) const MS17_010: &str = "MS17-010";
@@ -19,21 +13,12 @@ pub(super) const ETERNAL_BLUE: &str = "EternalBlue (MS17-010)";
 pub(super) const ETERNAL_ROMANCE: &str = "EternalRomance (MS17-010)";
 /// The back door that these leave.
 pub(super) const DOUBLE_PULSAR: &str = "DoublePulsar";
-/// Samba loads a library that was written to a share.
-const SAMBA_CRY: &str = "SambaCry (CVE-2017-7494)";
 
 impl Dialogue {
     /// Reports an attack, each step of it once.
     pub(super) fn attack(&mut self, name: &'static str, step: &'static str, cx: &mut Cx<'_>) {
         if self.attacks.insert((name, step)) {
             cx.report(evidence::exploit(name).with("step", step));
-        }
-    }
-
-    /// A library that is to be loaded as if it were a pipe: Samba has done so, Windows never.
-    pub(super) fn samba_cry(&mut self, path: &str, share: &Share, cx: &mut Cx<'_>) {
-        if matches!(share.sort, Sort::Pipes) && path.contains('/') && path.contains(".so") {
-            self.attack(SAMBA_CRY, "library opened as a pipe", cx);
         }
     }
 

@@ -70,7 +70,6 @@ impl Dialogue {
             return Err(Status::TOO_MANY_OPENED_FILES.into());
         }
         let path = String::from_utf8_lossy(path);
-        self.samba_cry(&path, share, call.cx);
         let place = self.place(call.server, &who, &share.name);
         let open = Open::new((number, share), &units(&path), wish, place, call.cx)?;
         let fid = free(&self.opens, FIRST);
