@@ -13,11 +13,11 @@ use tracing::{error, info, warn};
 use super::{
     decoys::{Loaded, Moment, Sockets, load, places, prepare},
     kinds::{RELOAD_REFUSED, RELOADED},
-    outlets::{self, LAST_DELIVERY},
+    outlets::{self, LAST_DELIVERY, Work},
     report_failed,
     watch::{Canary, Ways, checker, notify, say_failed},
 };
-use crate::config::{Config, SinkConfig, keeper};
+use crate::config::{Config, keeper};
 
 /// What a reload did to the decoys.
 #[derive(Default)]
@@ -98,9 +98,9 @@ impl Canary {
 
         let kept: Vec<String> = config.services.drain(..).map(|service| service.fingerprint).collect();
         let exchanged = self.exchange_decoys(&kept, changed, ways).await;
-        let sinks = std::mem::take(&mut config.sinks);
-        self.exchange_sinks(sinks, ways).await;
         self.config = config;
+        let works = self.works(&ways.operations);
+        self.exchange_sinks(works, ways).await;
         self.renew_certificates(&ways.operations).await;
 
         let Exchanged { kept, started, ended } = exchanged;
@@ -139,15 +139,14 @@ impl Canary {
     }
 
     /// The same for sinks. A changed one goes on where its predecessor of that name left off.
-    async fn exchange_sinks(&mut self, sinks: Vec<SinkConfig>, ways: &Ways) {
+    async fn exchange_sinks(&mut self, sinks: Vec<Work>, ways: &Ways) {
         let (kept, gone): (Vec<_>, Vec<_>) = std::mem::take(&mut self.outlets)
             .into_iter()
             .partition(|outlet| sinks.iter().any(|sink| sink.fingerprint == outlet.fingerprint));
         self.outlets = kept;
         let now = Instant::now();
         outlets::end(gone, now.checked_add(LAST_DELIVERY).unwrap_or(now)).await;
-        let is_new =
-            |sink: &SinkConfig| !self.outlets.iter().any(|outlet| outlet.fingerprint == sink.fingerprint);
+        let is_new = |sink: &Work| !self.outlets.iter().any(|outlet| outlet.fingerprint == sink.fingerprint);
         let new = sinks.into_iter().filter(is_new).collect();
         self.start_sinks(new, &ways.journal);
     }
