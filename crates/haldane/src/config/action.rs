@@ -122,6 +122,16 @@ pub enum Act {
     Block(Set, Duration),
 }
 
+impl Act {
+    /// The set that it adds to, if that is what it does.
+    pub fn set(&self) -> Option<&Set> {
+        match self {
+            Self::Block(set, _) => Some(set),
+            Self::Run(_) | Self::Webhook(_) => None,
+        }
+    }
+}
+
 /// One action.
 pub struct ActionConfig {
     /// What it is called in events.

@@ -75,6 +75,11 @@ impl Canary {
         for setting in only_at_start(&self.config, &config) {
             warn!("{setting} has changed: a restart takes that up");
         }
+        for action in config.actions.iter().filter(|action| !action.dry_run) {
+            if action.act.set().is_some_and(|set| !self.gate.knows(set)) {
+                warn!(action = action.name, "only a restart can let an action add to another set");
+            }
+        }
         let bait = checker(config.services.iter().chain(changed.iter().map(|loaded| &loaded.config)));
         *self.checker.lock().unwrap_or_else(PoisonError::into_inner) = bait.clone();
         let (ignore, rules, watch) = (config.ignore.clone(), config.rules.clone(), config.incidents.watch);

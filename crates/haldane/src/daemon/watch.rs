@@ -49,7 +49,7 @@ pub(super) struct Canary {
     pub(super) checker: Arc<Mutex<Checker>>,
     pub(super) decoys: Vec<Decoy>,
     pub(super) outlets: Vec<Outlet>,
-    gate: Gate,
+    pub(super) gate: Gate,
     yard: Yard,
     tasks: TaskTracker,
     reopen: watch::Sender<u64>,

@@ -51,7 +51,10 @@ pub struct Orders {
 
 /// The way to the gate. Without one, nothing is blocked.
 #[derive(Debug, Clone, Default)]
-pub struct Gate(Option<Arc<Mutex<Door>>>);
+pub struct Gate {
+    door: Option<Arc<Mutex<Door>>>,
+    sets: Vec<Set>,
+}
 
 #[derive(Debug)]
 struct Door {
@@ -83,9 +86,14 @@ impl Gate {
         let answers = BufReader::new(answers.ok_or("it has no output")?);
         let mut door = Door { child, requests, answers };
         match door.answer()?.as_str() {
-            READY => Ok(Self(Some(Arc::new(Mutex::new(door))))),
+            READY => Ok(Self { door: Some(Arc::new(Mutex::new(door))), sets: orders.sets.clone() }),
             other => Err(other.strip_prefix("failed ").unwrap_or(other).to_owned()),
         }
+    }
+
+    /// Whether it was started for that set.
+    pub fn knows(&self, set: &Set) -> bool {
+        self.sets.contains(set)
     }
 
     /// Adds that address to that set, for so long, anew if it is in it.
@@ -93,7 +101,7 @@ impl Gate {
     /// # Errors
     /// In words for the operator.
     pub async fn block(&self, source: IpAddr, set: &Set, length: Duration) -> Result<(), String> {
-        let Some(door) = self.0.clone() else {
+        let Some(door) = self.door.clone() else {
             return Err(
                 "nothing can be blocked: the canary was started without such an action, or could not \
                         start its gate (see its log); a restart takes that up"
@@ -228,10 +236,18 @@ fn answer(line: &[u8], orders: &Orders) -> Result<(), String> {
     call(&request)
 }
 
+fn find(program: &str) -> Option<PathBuf> {
+    FOLDERS.iter().map(|folder| PathBuf::from(folder).join(program)).find(|path| path.is_file())
+}
+
+/// Whether that program is where the gate looks for it.
+pub fn installed(program: &str) -> bool {
+    find(program).is_some()
+}
+
 fn call(request: &Request) -> Result<(), String> {
     let (name, arguments) = request.command();
-    let path = FOLDERS.iter().map(|folder| PathBuf::from(folder).join(name)).find(|path| path.is_file());
-    let path = path.ok_or_else(|| format!("{name} is not installed"))?;
+    let path = find(name).ok_or_else(|| format!("{name} is not installed"))?;
     let mut child = Command::new(path)
         .args(arguments)
         .env_clear()
@@ -277,8 +293,11 @@ fn hint(said: &str, set: &Set) -> String {
         Set::Ipset(_) if said.contains("without timeout") || said.contains("timeout support") => {
             "; the set was made without `timeout`".to_owned()
         }
+        Set::Nftables { .. } if said.contains("Address family") => {
+            "; the set is for the other version of IP: an action with `sources` for each".to_owned()
+        }
         Set::Nftables { .. } if said.contains("Invalid argument") || said.contains("not supported") => {
-            "; has the set `flags timeout`, and the source's family as its type?".to_owned()
+            "; has the set `flags timeout`, and addresses as its type?".to_owned()
         }
         _ => String::new(),
     }

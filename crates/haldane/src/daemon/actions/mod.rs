@@ -25,7 +25,7 @@ use self::{
 use super::{operations::Operations, outlets::Work, privileges::Identity};
 use crate::config::{
     ActionConfig, Config,
-    action::{Act, Occasion},
+    action::{Act, Occasion, Set},
 };
 
 /// What every action needs.
@@ -43,13 +43,9 @@ pub struct Means {
 
 /// What a gate would have to do for that configuration. `None`: it needs none.
 pub fn orders(config: &Config, identity: Option<Identity>) -> Option<Orders> {
-    let sets = config.actions.iter().filter_map(|action| match &action.act {
-        Act::Block(set, _) => Some(set.clone()),
-        _ => None,
-    });
-    let sets: Vec<_> = sets.collect();
-    let wanted = !sets.is_empty() && config.actions.iter().any(|action| !action.dry_run);
-    wanted.then(|| Orders { identity, sets, never: config.never.clone() })
+    let sets = config.actions.iter().filter(|action| !action.dry_run);
+    let sets: Vec<Set> = sets.filter_map(|action| action.act.set().cloned()).collect();
+    (!sets.is_empty()).then(|| Orders { identity, sets, never: config.never.clone() })
 }
 
 /// An action, ready to be started.

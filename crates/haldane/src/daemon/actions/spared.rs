@@ -107,7 +107,7 @@ mod tests {
                       fe800000000000000000000000000000 40 00000000000000000000000000000000 00 \
                       00000000000000000000000000000000 00000100 00000001 00000000 00000001 eth0\n";
         assert_eq!(gateways(&route, route6), [ip("10.0.0.1"), ip("fe80::1")]);
-        assert_eq!(gateways("nonsense", "g g g g g"), []);
+        assert!(gateways("nonsense", "g g g g g").is_empty());
         let conf = "# nameserver 9.9.9.9\nnameserver 10.0.0.53\n nameserver\tfe80::53%eth0 \n\
                     nameserver 127.0.0.53\nnameserver\n";
         assert_eq!(resolvers(conf), [ip("10.0.0.53"), ip("fe80::53")]);
