@@ -61,7 +61,9 @@ fn a_program_runs_once_for_each_opening_and_escalation_and_a_restart_repeats_not
     assert!(canary.stop().0.success());
     let canary = Canary::start_in(folder, &configuration);
     // The old incident ends, which is not asked for; what follows is one of its own.
-    until("the end", || canary.haldane(&["events", "--json"]).contains("incident.closed"));
+    until("the end", || {
+        canary.haldane(&["events", "--kind", "incident", "--json"]).contains("incident.closed")
+    });
     assert!(redis_login(port, "root", "second"));
     about(&canary, "action.taken", "keep");
     let news = told(&canary);
