@@ -258,7 +258,7 @@ fn act(section: &mut Section<'_>, sender: &Sender) -> Option<(Act, Duration)> {
                  incident is on its standard input, as JSON.";
     let run = section.list("run", &[], about);
     let about = "A URL that the incident is posted to, as JSON; or a table with the keys of a webhook, as in \
-                 { url = \"https://soar.example.com/\", hmac_secret = \"$SECRET\" }.";
+                 { url = \"https://soar.example.com/\", sign = \"github\", sign_secret = \"$SECRET\" }.";
     let webhook = section.raw("webhook", None, about).is_some();
     let about = "A set of nftables that the source is added to: family, table and set, as in \"inet filter walled\". It \
                  must be there and have `flags timeout`.";

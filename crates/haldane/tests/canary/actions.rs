@@ -46,6 +46,7 @@ fn a_program_runs_once_for_each_opening_and_escalation_and_a_restart_repeats_not
     let fields = &taken["fields"];
     assert_eq!((&fields["act"], &fields["on"]), (&json!("run"), &json!("opened")));
     assert_eq!((&fields["source"], &fields["program"]), (&json!("127.0.0.1"), &json!("/bin/sh")));
+    assert_eq!(fields["comment"], "for the test");
     // Bait is told of at once.
     assert!(redis_login(port, "eve", "bait"));
     canary

@@ -193,6 +193,8 @@ impl Responder {
             .with("on", case.occasion.name())
             .with("incident", case.event.incident)
             .with("source", case.source.map(|source| source.to_string()));
+        let comment = &self.action.comment;
+        let seen = if comment.is_empty() { seen } else { seen.with("comment", comment.as_str()) };
         let seen = match &self.action.act {
             Act::Run(program) => {
                 seen.with("act", "run").with("program", program.path.to_string_lossy().into_owned())
