@@ -534,3 +534,15 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn nobody_who_logs_in_tried_no_password() {
+    let mut bench = Bench::new(Watch::default());
+    let nobody = Event { login: Some(Login::new("anonymous")), ..event(&SSH, "10.1.4.7", 0) };
+    bench.take(&nobody);
+    assert!(!text(&bench.news[0], "summary").contains("password"), "{}", text(&bench.news[0], "summary"));
+    bench.take(&login("root", "x", 1));
+    bench.until(at(700));
+    let story = text(bench.news.last().unwrap(), "summary");
+    assert!(story.contains("1 SSH password as root") || story.contains("an SSH password as root"), "{story}");
+}

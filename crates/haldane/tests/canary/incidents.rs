@@ -169,7 +169,7 @@ fn a_mail_about_an_incident_is_for_a_person() {
     let (port, server) = (free_port(), free_port());
     let inbox = mail(server);
     let canary = Canary::start(&format!(
-        "[incidents]\nquiet = \"10s\"\n[service.redis]\nport = {port}\n[sink.mail]\ntype = \"smtp\"\nmask = false\n\
+        "[incidents]\nquiet = \"10s\"\n[service.redis]\nport = {port}\n[sink.mail]\ntype = \"smtp\"\n\
          host = \"127.0.0.1\"\nport = {server}\nsecurity = \"none\"\nfrom = \"canary@example.org\"\n\
          to = [\"alice@example.org\"]\njson = \"none\"\nmask = false\n"
     ));

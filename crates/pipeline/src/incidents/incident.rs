@@ -148,6 +148,11 @@ pub(super) struct Telling {
     pub(super) settle: Duration,
 }
 
+/// Whether it names nobody.
+fn nameless(login: &Login) -> bool {
+    login.username.as_ref().is_none_or(Untrusted::is_empty)
+}
+
 /// Whether the source of that event completed a handshake. The sensor sees bare packets: a SYN is none.
 pub(super) fn proved(event: &Event) -> bool {
     event.peer.is_some_and(|peer| peer.transport == Transport::Tcp) && event.service != "portscan"
@@ -263,6 +268,8 @@ impl Incident {
         let tried = event.login.as_ref().is_some_and(|login| login.secret.is_some());
         let class = match event.kind.class {
             Class::Command | Class::Access | Class::Probe if tried => Class::Login,
+            // Nobody, without a password, is asked in by many protocols.
+            Class::Login if !tried && event.login.as_ref().is_some_and(nameless) => Class::Probe,
             class => class,
         };
         let honeycred = event.honeycred == Honeycred::Yes;
