@@ -13,6 +13,7 @@ pub fn all() -> impl Iterator<Item = &'static Kind> {
         haldane_pipeline::KINDS,
         haldane_sinks::KINDS,
         crate::daemon::kinds::KINDS,
+        crate::daemon::actions::kinds::KINDS,
     ];
     services.chain(parts.into_iter().flatten()).copied()
 }

@@ -6,7 +6,10 @@ use clap::Args;
 use haldane_core::{Feed, Problem, peer::Transport};
 
 use super::{Place, complain, say, wrong_configuration};
-use crate::config::{Config, ServiceConfig};
+use crate::{
+    config::{ActionConfig, Config, ServiceConfig, action::Set},
+    daemon::actions::gate,
+};
 
 /// Its options.
 #[derive(Debug, Args)]
@@ -27,12 +30,17 @@ impl Check {
         config.warnings.iter().for_each(complain);
         config.services.iter().filter_map(low_ports).for_each(complain);
         config.services.iter().filter_map(packets).for_each(complain);
+        config.actions.iter().filter_map(blocking).for_each(complain);
         let count = |number: usize, what: &str| match number {
             1 => format!("1 {what}"),
             number => format!("{number} {what}s"),
         };
         let (services, sinks) = (count(config.services.len(), "service"), count(config.sinks.len(), "sink"));
-        let said = say(format!("{}: configuration is good: {services}, {sinks}", config.origin));
+        let actions = match config.actions.len() {
+            0 => String::new(),
+            number => format!(", {}", count(number, "action")),
+        };
+        let said = say(format!("{}: configuration is good: {services}, {sinks}{actions}", config.origin));
         match self.sinks {
             true => super::events::sinks(&config),
             false => said,
@@ -60,6 +68,23 @@ fn low_ports(service: &ServiceConfig) -> Option<Problem> {
         low.address.port()
     );
     Some(Problem::warning(place, key, message))
+}
+
+/// A remark about a set that this user may not add to, or has no program for.
+fn blocking(action: &ActionConfig) -> Option<Problem> {
+    let program = match action.act.set()? {
+        Set::Nftables { .. } => "nft",
+        Set::Ipset(_) => "ipset",
+    };
+    let allowed = caps::has_cap(None, caps::CapSet::Effective, caps::Capability::CAP_NET_ADMIN);
+    let message = if !gate::installed(program) {
+        format!("{program} is not installed: nothing can be blocked")
+    } else if !allowed.unwrap_or(false) {
+        "nothing can be blocked without root (or CAP_NET_ADMIN), which this user is not".to_owned()
+    } else {
+        return None;
+    };
+    Some(Problem::warning(None, format!("action {}", action.name), message))
 }
 
 /// A remark about packets that this user may not look at.

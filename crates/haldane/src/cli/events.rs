@@ -252,9 +252,11 @@ fn report(config: &Config, reader: &mut Reader) -> Result<(String, bool), haldan
     let letters = reader.dead_letters(LETTERS)?;
     let mut text = String::new();
     let mut healthy = true;
-    for sink in &config.sinks {
-        let behind = newest.saturating_sub(cursors.get(&sink.name).copied().unwrap_or_default());
-        let state = match healths.get(&sink.name) {
+    let sinks = config.sinks.iter().map(|sink| (&sink.name, &*sink.entry.name));
+    let actions = config.actions.iter().map(|action| (&action.delivery.name, "action"));
+    for (name, kind) in sinks.chain(actions) {
+        let behind = newest.saturating_sub(cursors.get(name).copied().unwrap_or_default());
+        let state = match healths.get(name) {
             None => "has not run yet".to_owned(),
             Some(health) if health.up => {
                 format!("up since {}, {} delivered", time(health.since), health.delivered)
@@ -264,7 +266,7 @@ fn report(config: &Config, reader: &mut Reader) -> Result<(String, bool), haldan
                 format!("DOWN since {}: {}", time(health.since), health.why)
             }
         };
-        text.push_str(&format!("{:<16} {:<8} {state}; {behind} to look at\n", sink.name, sink.entry.name));
+        text.push_str(&format!("{:<16} {:<8} {state}; {behind} to look at\n", name, kind));
     }
     if !letters.is_empty() {
         text.push_str("\nRefused for good by the receiver, newest first; the events are in the store:\n");

@@ -5,6 +5,7 @@ mod channels;
 pub mod check;
 pub mod events;
 pub mod files;
+mod gate;
 pub mod incidents;
 pub mod opencanaryd;
 pub mod rules;
@@ -96,6 +97,9 @@ enum Command {
         /// As in telegram.
         name: Option<String>,
     },
+    /// What the canary starts for itself to block sources; not for people.
+    #[command(hide = true)]
+    Gate(gate::Gate),
     /// Print a script that completes commands in your shell.
     ///
     /// For bash: haldane completions bash > ~/.local/share/bash-completion/completions/haldane
@@ -169,6 +173,7 @@ fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
         Command::TestAlert(alert) => alert.run(),
         Command::Rules(rules) => rules.run(),
         Command::Channels { name } => channels::show(name.as_deref()),
+        Command::Gate(gate) => gate.run(),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Arguments::command(), "haldane", &mut script);

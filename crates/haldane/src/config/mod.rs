@@ -5,6 +5,7 @@
 //! a [`Config`], service by service and sink by sink, by looping over the registries. Every mistake is
 //! collected ([`Problems`]); only a [`Config`] without any is returned.
 
+pub mod action;
 pub mod environment;
 pub mod import;
 pub mod keep;
@@ -19,12 +20,14 @@ use std::{fmt, net::IpAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use haldane_core::{Host, Keep, Problem, Table, Windows};
 use haldane_pipeline::{Ignore, Rules, Watch};
+use ipnet::IpNet;
 
-use self::{environment::Lookup, keep::Folder};
 pub use self::{
+    action::{ActionConfig, Heartbeat},
     service::{Endpoint, ServiceConfig, TlsSettings},
     sink::SinkConfig,
 };
+use self::{environment::Lookup, keep::Folder};
 
 /// The configuration that is used without any file: eight services on high ports of loopback.
 pub const EMBEDDED: &str = include_str!("default.toml");
@@ -90,6 +93,12 @@ pub struct Config {
     pub services: Vec<ServiceConfig>,
     /// Where events go, in the order of the file.
     pub sinks: Vec<SinkConfig>,
+    /// What is done about sources, in the order of the file.
+    pub actions: Vec<ActionConfig>,
+    /// About whom nothing is ever done.
+    pub never: Vec<IpNet>,
+    /// Life signs.
+    pub heartbeat: Heartbeat,
     /// Remarks that keep nothing from starting.
     pub warnings: Vec<Problem>,
 }

@@ -16,8 +16,9 @@ use haldane_sinks::Sender;
 
 use super::{
     Config, EVERYWHERE, HostSettings, Identity, IncidentSettings, LimitSettings, LookupSettings,
-    StoreSettings, Surroundings, keeper, service, sink,
+    StoreSettings, Surroundings, action, keeper, service, sink,
 };
+use crate::daemon::kinds::ALIVE;
 
 /// Letters, digits and the few signs that the peer allows in the name of a node.
 const SIGNS: &str = "+-#_";
@@ -39,6 +40,12 @@ pub(super) fn read(root: &Table, origin: &str, around: &Surroundings, problems: 
     let limits = part(&mut section, "limits", "Bounds over all services.", limits);
     let services = named(&mut section, "service", "One table for each decoy.");
     let sinks = named(&mut section, "sink", "One table for each place that events are sent to.");
+    let sender = Sender { node: host.node_id.clone() };
+    let never = part(&mut section, "response", "About whom no action is taken.", action::never);
+    let actions = action::read_all(&mut section, &never, &sender);
+    let about = "A life sign, so that silence is noticed.";
+    let heartbeat =
+        part(&mut section, "heartbeat", about, |section| action::heartbeat(section, ALIVE.name, &sender));
     section.finish();
 
     let machine = host.machine(keeper(&folder, around.write));
@@ -46,7 +53,7 @@ pub(super) fn read(root: &Table, origin: &str, around: &Surroundings, problems: 
     if !around.ipv6 {
         services.iter_mut().for_each(service::without_ipv6);
     }
-    let sinks = sink::read_all(&sinks, &presets, &Sender { node: host.node_id.clone() }, problems);
+    let sinks = sink::read_all(&sinks, &presets, &sender, problems);
     problems.append(&mut of_root);
     Config {
         origin: origin.to_owned(),
@@ -61,6 +68,9 @@ pub(super) fn read(root: &Table, origin: &str, around: &Surroundings, problems: 
         limits,
         services,
         sinks,
+        actions,
+        never,
+        heartbeat,
         warnings: Vec::new(),
     }
 }
@@ -88,6 +98,10 @@ pub(super) fn describe(around: &Surroundings) -> Vec<(&'static str, Vec<haldane_
     one("incidents", &|section| drop(incidents(section)));
     one("store", &|section| drop(store(section, Path::new(""))));
     one("limits", &|section| _ = limits(section));
+    let sender = Sender { node: String::new() };
+    one("heartbeat", &|section| drop(action::heartbeat(section, ALIVE.name, &sender)));
+    one("response", &|section| drop(action::never(section)));
+    one("[action]", &|section| drop(action::read(section, 0, &[], &sender)));
     one("[rule]", &|section| drop(Rule::configure(section, 0)));
     described
 }

@@ -37,6 +37,9 @@ pub static RENEWED: Kind =
 /// `haldane test-alert`: a marked message to prove that a sink works.
 pub static TEST: Kind =
     Kind::new(39108, "haldane.test", Class::Operational, Severity::High, "Test alert, sent by hand");
+/// A life sign: fields `events` (stored since the last one), `sinks_down`, `every`.
+pub static ALIVE: Kind =
+    Kind::new(39109, "haldane.alive", Class::Operational, Severity::Info, "Canary is alive");
 
 /// All of them.
 pub static KINDS: &[&Kind] = &[
@@ -50,4 +53,5 @@ pub static KINDS: &[&Kind] = &[
     &DROPPED,
     &RENEWED,
     &TEST,
+    &ALIVE,
 ];

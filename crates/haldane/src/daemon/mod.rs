@@ -3,9 +3,11 @@
 //! Start: configuration, ports, privileges dropped, store, runtime, decoys, sinks. End, within five seconds: no new
 //! connections, sessions hang up, the store takes what they reported, sinks finish what is under way.
 
+pub mod actions;
 pub mod certificates;
 mod conclusions;
 pub mod decoys;
+mod heartbeat;
 pub mod kinds;
 pub mod lookups;
 pub mod operations;
@@ -26,6 +28,7 @@ use haldane_store::Store;
 use tracing::{error, info, warn};
 
 use self::{
+    actions::gate::Gate,
     decoys::{Failed, Moment, Prepared, Sockets, load, prepare},
     watch::Canary,
 };
@@ -167,9 +170,12 @@ fn start(mut options: Options) -> Result<(), Error> {
         failed.iter().for_each(report_failed);
         return Err(Error::NoService);
     }
-    let dropped = drop_privileges(&options, &config)?;
+    let wanted = whom_to_become(&options, &config)?;
+    // While there still are privileges to keep one of.
+    let gate = open_gate(&config, wanted);
+    let dropped = drop_privileges(wanted, &config)?;
 
-    let canary = Canary::new(config, bait, options.config.clone(), around)?;
+    let canary = Canary::new(config, bait, options.config.clone(), around, gate)?;
     let workers = std::thread::available_parallelism().map_or(2, usize::from).min(4);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(workers)
@@ -199,16 +205,37 @@ fn make_folder(folder: &std::path::Path) -> Result<(), Error> {
     made.map_err(|error| Error::StateFolder(folder.to_owned(), error))
 }
 
-/// Becomes who was asked for; root without a wish becomes nobody in particular.
-fn drop_privileges(options: &Options, config: &Config) -> Result<Option<privileges::Identity>, Error> {
+/// Who was asked for; for root without a wish, nobody in particular.
+fn whom_to_become(
+    options: &Options,
+    config: &Config,
+) -> Result<Option<privileges::Identity>, privileges::Error> {
     let user = options.user.as_deref().or(config.user.as_deref());
     let group = options.group.as_deref().or(config.group.as_deref());
     let root = rustix::process::geteuid().is_root();
-    let wanted = match privileges::wanted(user, group)? {
+    Ok(match privileges::wanted(user, group)? {
         Some(identity) => Some(identity),
         None if root && !options.allow_root => Some(privileges::unprivileged()),
         None => None,
-    };
+    })
+}
+
+/// The way to the kernel's sets of addresses, if an action needs it. Without it the canary sees as much as with it.
+fn open_gate(config: &Config, identity: Option<privileges::Identity>) -> Gate {
+    let root = rustix::process::geteuid().is_root();
+    let Some(orders) = actions::orders(config, identity.filter(|_| root)) else { return Gate::default() };
+    Gate::start(&orders).unwrap_or_else(|why| {
+        error!("sources cannot be blocked: {why}");
+        Gate::default()
+    })
+}
+
+/// Becomes that one, for good.
+fn drop_privileges(
+    wanted: Option<privileges::Identity>,
+    config: &Config,
+) -> Result<Option<privileges::Identity>, Error> {
+    let root = rustix::process::geteuid().is_root();
     match wanted {
         Some(identity) if root => {
             let folders = [config.state_folder.as_path(), config.store.folder.as_path()];

@@ -80,6 +80,15 @@ impl Watched {
     pub fn new(journal: Arc<dyn Journal>, operations: Operations) -> Self {
         Self { journal, operations, down: Mutex::default() }
     }
+
+    /// The sinks that are down.
+    pub fn down(&self) -> Vec<String> {
+        let down = self.down.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut names: Vec<String> =
+            down.iter().filter(|(_, down)| **down).map(|(name, _)| name.clone()).collect();
+        names.sort_unstable();
+        names
+    }
 }
 
 impl Journal for Watched {

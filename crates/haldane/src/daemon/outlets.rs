@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use haldane_core::{Health, Journal};
 use haldane_net::now;
-use haldane_sinks::Signals;
+use haldane_sinks::{AnySink, Delivery, Signals};
 use tokio::{
     sync::watch,
     task::{AbortHandle, JoinHandle},
@@ -18,6 +18,25 @@ use crate::config::SinkConfig;
 pub const LAST_DELIVERY: Duration = Duration::from_secs(2);
 /// How long an aborted task may take to end.
 const ABORTED: Duration = Duration::from_millis(100);
+
+/// Something that is to read the journal: a sink or an action, ready to be started.
+pub struct Work {
+    /// Its cursor's key in the store.
+    pub name: String,
+    /// Equal settings, equal text.
+    pub fingerprint: String,
+    /// What it does with records.
+    pub sink: Box<dyn AnySink>,
+    /// How it is served.
+    pub delivery: Delivery,
+}
+
+impl From<SinkConfig> for Work {
+    fn from(config: SinkConfig) -> Self {
+        let SinkConfig { name, fingerprint, sink, delivery, .. } = config;
+        Self { name, fingerprint, sink, delivery }
+    }
+}
 
 /// A sink at work.
 pub struct Outlet {
@@ -33,7 +52,7 @@ pub struct Outlet {
 impl Outlet {
     /// Starts it where it left off.
     pub fn start(
-        config: SinkConfig,
+        config: Work,
         journal: &Arc<dyn Journal>,
         grown: watch::Receiver<u64>,
         reopen: watch::Receiver<u64>,

@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use caps::CapSet;
+use caps::{CapSet, Capability, CapsHashSet};
 use rustix::{
     fs::{self, AtFlags, FileType, Mode, OFlags, Stat},
     io::Errno,
@@ -34,6 +34,11 @@ pub enum Error {
     /// Only root becomes somebody else.
     #[error("only root can change to another user")]
     NotRoot,
+    /// Without it, `nft` and `ipset` can do nothing.
+    #[error(
+        "that needs root, or CAP_NET_ADMIN (for systemd: AmbientCapabilities, see contrib/haldane.service)"
+    )]
+    NoRight,
     /// A folder, or a file in it, could not be made the new user's.
     #[error("cannot give {path} to uid {uid}")]
     Give {
@@ -131,18 +136,54 @@ pub fn become_identity(identity: Identity, folders: &[&Path], files: &[PathBuf])
         // Whoever writes there says what is wrong, and goes on trying.
         give_file(file, identity).ok();
     }
-    let failed = |what| move |source: Errno| Error::System { what, source: source.into() };
     caps::clear(None, CapSet::Bounding).ok();
-    let gid = Gid::from_raw(identity.gid);
-    let uid = Uid::from_raw(identity.uid);
-    thread::set_thread_groups(&[gid]).map_err(failed("the supplementary groups"))?;
-    thread::set_thread_res_gid(gid, gid, gid).map_err(failed("the group"))?;
-    thread::set_thread_res_uid(uid, uid, uid).map_err(failed("the user"))?;
+    become_user(identity)?;
     if identity.uid != 0 && thread::set_thread_uid(Uid::ROOT).is_ok() {
         let source = io::Error::other("it can be taken back");
         return Err(Error::System { what: "root", source });
     }
     no_more()
+}
+
+/// Keeps the right to change networks (`CAP_NET_ADMIN`) and nothing else, for this process and those that it starts,
+/// as that identity if one is given.
+///
+/// # Errors
+/// It does not have that right, or the system refused.
+pub fn only_networks(identity: Option<Identity>) -> Result<(), Error> {
+    const RIGHT: Capability = Capability::CAP_NET_ADMIN;
+    let capabilities = |error| Error::System {
+        what: "capabilities",
+        source: io::Error::other::<caps::errors::CapsError>(error),
+    };
+    let failed = |what| move |source: Errno| Error::System { what, source: source.into() };
+    if !caps::has_cap(None, CapSet::Permitted, RIGHT).unwrap_or(false) {
+        return Err(Error::NoRight);
+    }
+    for other in caps::all().into_iter().filter(|other| *other != RIGHT) {
+        caps::drop(None, CapSet::Bounding, other).ok();
+    }
+    if let Some(identity) = identity {
+        // Else the change of user takes it, too.
+        thread::set_keep_capabilities(true).map_err(failed("the user"))?;
+        become_user(identity)?;
+    }
+    let only: CapsHashSet = [RIGHT].into_iter().collect();
+    // Effective and inheritable ones are within the permitted, ambient ones within both.
+    caps::set(None, CapSet::Effective, &CapsHashSet::new()).map_err(capabilities)?;
+    for set in [CapSet::Permitted, CapSet::Effective, CapSet::Inheritable, CapSet::Ambient] {
+        caps::set(None, set, &only).map_err(capabilities)?;
+    }
+    thread::set_no_new_privs(true).map_err(failed("new privileges"))
+}
+
+fn become_user(identity: Identity) -> Result<(), Error> {
+    let failed = |what| move |source: Errno| Error::System { what, source: source.into() };
+    let gid = Gid::from_raw(identity.gid);
+    let uid = Uid::from_raw(identity.uid);
+    thread::set_thread_groups(&[gid]).map_err(failed("the supplementary groups"))?;
+    thread::set_thread_res_gid(gid, gid, gid).map_err(failed("the group"))?;
+    thread::set_thread_res_uid(uid, uid, uid).map_err(failed("the user"))
 }
 
 /// Gives up all capabilities, and the way to new ones.

@@ -13,11 +13,11 @@ use tracing::{error, info, warn};
 use super::{
     decoys::{Loaded, Moment, Sockets, load, places, prepare},
     kinds::{RELOAD_REFUSED, RELOADED},
-    outlets::{self, LAST_DELIVERY},
+    outlets::{self, LAST_DELIVERY, Work},
     report_failed,
     watch::{Canary, Ways, checker, notify, say_failed},
 };
-use crate::config::{Config, SinkConfig, keeper};
+use crate::config::{Config, keeper};
 
 /// What a reload did to the decoys.
 #[derive(Default)]
@@ -75,6 +75,11 @@ impl Canary {
         for setting in only_at_start(&self.config, &config) {
             warn!("{setting} has changed: a restart takes that up");
         }
+        for action in config.actions.iter().filter(|action| !action.dry_run) {
+            if action.act.set().is_some_and(|set| !self.gate.knows(set)) {
+                warn!(action = action.name, "only a restart can let an action add to another set");
+            }
+        }
         let bait = checker(config.services.iter().chain(changed.iter().map(|loaded| &loaded.config)));
         *self.checker.lock().unwrap_or_else(PoisonError::into_inner) = bait.clone();
         let (ignore, rules, watch) = (config.ignore.clone(), config.rules.clone(), config.incidents.watch);
@@ -98,9 +103,9 @@ impl Canary {
 
         let kept: Vec<String> = config.services.drain(..).map(|service| service.fingerprint).collect();
         let exchanged = self.exchange_decoys(&kept, changed, ways).await;
-        let sinks = std::mem::take(&mut config.sinks);
-        self.exchange_sinks(sinks, ways).await;
         self.config = config;
+        let works = self.works(&ways.operations);
+        self.exchange_sinks(works, ways).await;
         self.renew_certificates(&ways.operations).await;
 
         let Exchanged { kept, started, ended } = exchanged;
@@ -139,15 +144,14 @@ impl Canary {
     }
 
     /// The same for sinks. A changed one goes on where its predecessor of that name left off.
-    async fn exchange_sinks(&mut self, sinks: Vec<SinkConfig>, ways: &Ways) {
+    async fn exchange_sinks(&mut self, sinks: Vec<Work>, ways: &Ways) {
         let (kept, gone): (Vec<_>, Vec<_>) = std::mem::take(&mut self.outlets)
             .into_iter()
             .partition(|outlet| sinks.iter().any(|sink| sink.fingerprint == outlet.fingerprint));
         self.outlets = kept;
         let now = Instant::now();
         outlets::end(gone, now.checked_add(LAST_DELIVERY).unwrap_or(now)).await;
-        let is_new =
-            |sink: &SinkConfig| !self.outlets.iter().any(|outlet| outlet.fingerprint == sink.fingerprint);
+        let is_new = |sink: &Work| !self.outlets.iter().any(|outlet| outlet.fingerprint == sink.fingerprint);
         let new = sinks.into_iter().filter(is_new).collect();
         self.start_sinks(new, &ways.journal);
     }

@@ -19,14 +19,16 @@ use tracing::{error, info, warn};
 
 use super::{
     Error,
+    actions::{self, Means, gate::Gate, walled::Yard},
     conclusions::{Conclusions, Sources},
     decoys::{Decoy, Failed, Ground, Place, Prepared},
+    heartbeat::{self, Pulse},
     kinds::{DROPPED, RENEWED, SERVICE_FAILED, STOPPED},
     operations::{Operations, Watched},
-    outlets::{self, LAST_DELIVERY, Outlet},
+    outlets::{self, LAST_DELIVERY, Outlet, Work},
     privileges::Identity,
 };
-use crate::config::{Config, ServiceConfig, SinkConfig, Source, Surroundings, keeper};
+use crate::config::{Config, ServiceConfig, Source, Surroundings, keeper};
 
 /// From the wish to stop: how long sessions may take to hang up, the sinks to finish what is under way, and the
 /// store to write the rest. Five seconds in all, with what the runtime takes.
@@ -47,6 +49,8 @@ pub(super) struct Canary {
     pub(super) checker: Arc<Mutex<Checker>>,
     pub(super) decoys: Vec<Decoy>,
     pub(super) outlets: Vec<Outlet>,
+    pub(super) gate: Gate,
+    yard: Yard,
     tasks: TaskTracker,
     reopen: watch::Sender<u64>,
 }
@@ -56,6 +60,8 @@ pub(super) struct Ways {
     pub(super) ground: Ground,
     pub(super) operations: Operations,
     pub(super) journal: Arc<dyn Journal>,
+    /// The same, for whoever asks how sinks are.
+    pub(super) watched: Arc<Watched>,
 }
 
 impl Canary {
@@ -68,6 +74,7 @@ impl Canary {
         bait: Checker,
         source: Source,
         around: Surroundings,
+        gate: Gate,
     ) -> Result<Self, haldane_store::Error> {
         let first_incident = haldane_store::newest(&config.store.folder).saturating_add(1);
         let pipeline = Arc::new(Mutex::new(pipeline(&config, bait.clone(), first_incident)));
@@ -84,6 +91,7 @@ impl Canary {
             checker.check(event)
         };
         haldane_store::verify::spawn(&store, Box::new(check), &haldane_pipeline::USED)?;
+        let yard = Yard::open(config.state_folder.join("walled.json"));
         Ok(Self {
             config,
             source,
@@ -94,6 +102,8 @@ impl Canary {
             checker,
             decoys: Vec::new(),
             outlets: Vec::new(),
+            gate,
+            yard,
             tasks: TaskTracker::new(),
             reopen: watch::Sender::new(0),
         })
@@ -123,10 +133,11 @@ impl Canary {
             stop: CancellationToken::new(),
         };
         ground.resize(&self.config.limits);
-        let journal = Arc::new(Watched::new(self.store.journal(), operations.clone()));
-        let ways = Ways { ground, operations, journal };
-        let sinks = std::mem::take(&mut self.config.sinks);
-        self.start_sinks(sinks, &ways.journal);
+        let watched = Arc::new(Watched::new(self.store.journal(), operations.clone()));
+        let journal = Arc::clone(&watched);
+        let ways = Ways { ground, operations, journal, watched };
+        let works = self.works(&ways.operations);
+        self.start_sinks(works, &ways.journal);
         if let Some(identity) = dropped {
             let seen = Sighting::of(&DROPPED).with("uid", identity.uid).with("gid", identity.gid);
             ways.operations.say(seen).await;
@@ -166,8 +177,22 @@ impl Canary {
         }
     }
 
+    /// All that is to read the journal by the configuration, which is left without it.
+    pub(super) fn works(&mut self, operations: &Operations) -> Vec<Work> {
+        let means = Means {
+            operations: operations.clone(),
+            gate: self.gate.clone(),
+            yard: self.yard.clone(),
+            node: self.config.host.node_id.clone(),
+        };
+        let sinks = std::mem::take(&mut self.config.sinks).into_iter().map(Work::from);
+        let actions = std::mem::take(&mut self.config.actions).into_iter();
+        let alive = self.config.heartbeat.url.take().map(heartbeat::work);
+        sinks.chain(actions.map(|action| actions::work(action, &means))).chain(alive).collect()
+    }
+
     /// Starts sinks that are not at work yet. One that was never there begins with what is new.
-    pub(super) fn start_sinks(&mut self, sinks: Vec<SinkConfig>, journal: &Arc<dyn Journal>) {
+    pub(super) fn start_sinks(&mut self, sinks: Vec<Work>, journal: &Arc<dyn Journal>) {
         let names = sinks.iter().map(|sink| sink.name.clone());
         self.store.serve(names.chain(self.outlets.iter().map(|outlet| outlet.name.clone())));
         for sink in sinks {
@@ -181,6 +206,8 @@ impl Canary {
 
     async fn until_stopped(&mut self, ways: &Ways, signals: &mut Signals) -> Result<(), Error> {
         let mut certificates = tokio::time::interval(CERTIFICATE_LOOK);
+        let mut pulse = Pulse::new(self.config.heartbeat.every, self.store.newest());
+        let yard = self.yard.clone();
         loop {
             tokio::select! {
                 () = received(&mut signals.terminate) => return Ok(()),
@@ -188,7 +215,13 @@ impl Canary {
                 () = received(&mut signals.hang_up) => {
                     self.reopen.send_modify(|count| *count = count.wrapping_add(1));
                     self.reload(ways).await;
+                    pulse.set(self.config.heartbeat.every);
                 }
+                () = pulse.due() => {
+                    let alive = pulse.beat(self.store.newest(), ways.watched.down());
+                    ways.operations.say(alive).await;
+                }
+                walled = yard.next() => ways.operations.say(actions::released(&walled)).await,
                 _ = certificates.tick() => self.renew_certificates(&ways.operations).await,
                 // Deaf decoys are worse than none: whoever watches over us starts us again.
                 () = ways.ground.events.closed() => return Err(Error::StoreEnded),

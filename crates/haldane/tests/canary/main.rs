@@ -14,6 +14,7 @@
     reason = "a test may panic, and tell why it was skipped"
 )]
 
+mod actions;
 mod amplification;
 mod believable;
 mod channels;

@@ -109,6 +109,16 @@ impl Hearing {
         Self { only, except, rate, digest, quiet, closings, mask }
     }
 
+    /// Reads `only` and `except` alone, for whoever acts on news instead of telling them: none waits, all is shown.
+    pub fn filters(section: &mut Section<'_>) -> Self {
+        let about = "Only for incidents with these in them: a table with services, kinds and sources, as in \
+                     { services = [\"ssh\"], kinds = [\"*.login\"], sources = [\"10.0.0.0/8\"] }.";
+        let only = filter(section, "only", about);
+        let except =
+            filter(section, "except", "Not for incidents that are all of these: a table as for `only`.");
+        Self { only, except, closings: true, ..Self::default() }
+    }
+
     /// Whether each record is told or not by itself: nothing is counted or waits.
     pub(crate) fn is_plain(&self) -> bool {
         self.rate.is_none() && self.digest == Digest::Off && self.quiet.is_none()
