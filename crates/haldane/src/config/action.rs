@@ -10,7 +10,7 @@ use haldane_pipeline::incidents::{CLOSED, OPENED, UPDATED};
 use haldane_sinks::{ALL, AnySink, Delivery, Entry, Hearing, Sender};
 use ipnet::IpNet;
 
-use super::{service::canonical, settings::networks};
+use super::service::canonical;
 
 /// The shortest and longest time in a set. The kernel's sets of either sort hold more than a week.
 pub const LENGTHS: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(7 * 86_400)];
@@ -179,7 +179,7 @@ impl fmt::Debug for Heartbeat {
 pub(super) fn never(section: &mut Section<'_>) -> Vec<IpNet> {
     let about = "Addresses and networks that no action is taken about, as in \"192.0.2.10\" or \"10.9.0.0/16\": your own \
                  scanners and desks. This machine's gateways and resolvers are always spared.";
-    networks(section, "never", &[], about)
+    section.networks("never", &[], about)
 }
 
 /// Reads every `[[action]]`.
@@ -222,10 +222,10 @@ pub(super) fn read(
     let severity =
         Severity::ALL.into_iter().find(|severity| severity.name() == word).unwrap_or(Severity::High);
     let about = "Only for sources in these networks. Left out: for every source.";
-    let sources = networks(section, "sources", &[], about);
+    let sources = section.networks("sources", &[], about);
     let hearing = Hearing::filters(section);
     let about = "Addresses and networks that it is never taken about, besides those of [response].";
-    let mut spared = networks(section, "never", &[], about);
+    let mut spared = section.networks("never", &[], about);
     spared.extend_from_slice(never);
     let act = act(section, sender);
     let dry_run = section.flag("dry_run", false, "Whether it only says, as an event, what it would do.");
