@@ -18,7 +18,6 @@ use std::{
     fs,
     io::{Read, Write},
     path::Path,
-    sync::Mutex,
     time::{Duration, Instant},
 };
 
@@ -52,6 +51,9 @@ enum Way {
     /// Says nothing: what may be lost with a connection is sent again on the next.
     Silent,
 }
+
+/// For who starts servers: so many at once, twice over, keep each other waiting.
+static TURN: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 
 /// A receiver, and how a sink finds it.
 struct Far {
@@ -172,9 +174,6 @@ fn http(kind: &'static str) -> u16 {
 
 /// The registry's sinks with a far end, those of which are installed.
 fn all(start: bool) -> Vec<(&'static str, Far)> {
-    // Servers that start all at once on a busy machine keep each other waiting.
-    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
-    let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     let here = ALL.iter().filter(|entry| ELSEWHERE.iter().all(|(name, _)| *name != entry.name));
     let found: Vec<_> = here.filter_map(|entry| Some((&*entry.name, far(&entry.name, start)?))).collect();
     assert!(found.len() >= 15, "most need no program");
@@ -281,6 +280,7 @@ async fn through(kind: &'static str, far: Far) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn whatever_happens_to_a_receiver_nothing_is_lost_and_nobody_waits_for_it() {
+    let _turn = TURN.lock().await;
     let mut tasks = tokio::task::JoinSet::new();
     for (kind, far) in all(true) {
         tasks.spawn(through(kind, far));
@@ -336,6 +336,7 @@ async fn what_is_not_found_or_not_to_be_trusted_is_explained_by_every_sink() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_an_attacker_calls_himself_is_text_wherever_it_arrives() {
+    let _turn = TURN.lock().await;
     for (kind, far) in all(true) {
         let mut sink = sink(kind, far.keys());
         // The first is one too often, where that is said.
