@@ -19,6 +19,7 @@ pub mod nats;
 pub mod runner;
 pub mod sink;
 pub mod smtp;
+pub mod step;
 pub mod stdout;
 pub mod syslog;
 pub mod tcp;
