@@ -30,7 +30,8 @@ pub(crate) fn connected(addr: SocketAddr) {
 
 /// A connection is encrypted.
 pub(crate) fn encrypted(version: Option<ProtocolVersion>, verified: bool) {
-    let certificate = if verified { "the certificate is trusted" } else { "the certificate was not looked at" };
+    let certificate =
+        if verified { "the certificate is trusted" } else { "the certificate was not looked at" };
     step(format_args!("{} agreed on; {certificate}", tls(version)));
 }
 

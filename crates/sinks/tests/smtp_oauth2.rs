@@ -39,7 +39,10 @@ fn keys(port: u16, provider: &Receiver, more: Value) -> Value {
 }
 
 /// A mail server that offers these mechanisms.
-fn mailbox(offer: &'static str, answer: impl Fn(&str) -> Option<&'static str> + Send + Sync + 'static) -> Mailbox {
+fn mailbox(
+    offer: &'static str,
+    answer: impl Fn(&str) -> Option<&'static str> + Send + Sync + 'static,
+) -> Mailbox {
     Mailbox::new(move |line| if line.starts_with("EHLO") { Some(offer) } else { answer(line) })
 }
 
@@ -60,9 +63,12 @@ async fn a_mail_arrives_with_a_token_by_either_mechanism() {
     let folder = certificates();
     for (mode, mechanism) in [("xoauth2", "XOAUTH2"), ("oauthbearer", "OAUTHBEARER")] {
         let files = [folder.file("server.pem"), folder.file("server.key")];
-        let Some(mut server) = Process::script("aiosmtpd", "smtpd.py", &[mode, &files[0], &files[1]]) else { return };
+        let Some(mut server) = Process::script("aiosmtpd", "smtpd.py", &[mode, &files[0], &files[1]]) else {
+            return;
+        };
         let port = server.line().parse().unwrap();
-        let provider = endpoint(|_, _| (200, r#"{"access_token":"good-1","expires_in":3599,"token_type":"Bearer"}"#));
+        let provider =
+            endpoint(|_, _| (200, r#"{"access_token":"good-1","expires_in":3599,"token_type":"Bearer"}"#));
         let mut keys = keys(port, &provider, json!({}));
         keys["security"] = json!("starttls");
         keys["ca"] = json!(folder.file("ca.pem"));
@@ -80,7 +86,9 @@ async fn a_refusal_is_answered_as_each_mechanism_wants_it_and_explained() {
     let folder = certificates();
     for mode in ["xoauth2", "oauthbearer"] {
         let files = [folder.file("server.pem"), folder.file("server.key")];
-        let Some(mut server) = Process::script("aiosmtpd", "smtpd.py", &[mode, &files[0], &files[1]]) else { return };
+        let Some(mut server) = Process::script("aiosmtpd", "smtpd.py", &[mode, &files[0], &files[1]]) else {
+            return;
+        };
         let port = server.line().parse().unwrap();
         let provider = endpoint(|_, _| (200, r#"{"access_token":"bad","expires_in":"3599"}"#));
         let mut keys = keys(port, &provider, json!({ "provider": "google", "refresh_token": "r1" }));
@@ -88,7 +96,10 @@ async fn a_refusal_is_answered_as_each_mechanism_wants_it_and_explained() {
         keys["ca"] = json!(folder.file("ca.pem"));
         let why = why(keys).await;
         // The server's last word came, so what we answered to its challenge was right.
-        assert!(why.contains("535 5.7.8 Username and Password not accepted; status 400, scope https://mail"), "{why}");
+        assert!(
+            why.contains("535 5.7.8 Username and Password not accepted; status 400, scope https://mail"),
+            "{why}"
+        );
         assert!(why.contains("check `username`"), "{why}");
         assert_eq!(provider.count(), 1, "a token that is fresh is not fetched again");
     }
@@ -119,8 +130,14 @@ async fn client_credentials_are_asked_for_as_microsoft_wants_them_and_the_token_
 async fn a_provider_that_says_no_or_nothing_is_explained() {
     let server = mailbox(XOAUTH2, |_| None);
     let cases = [
-        (r#"{"error":"invalid_client","error_description":"AADSTS7000222: Expired."}"#, "has expired: make a new one"),
-        (r#"{"error":"invalid_grant","error_description":"AADSTS65001: No consent."}"#, "an administrator must grant"),
+        (
+            r#"{"error":"invalid_client","error_description":"AADSTS7000222: Expired."}"#,
+            "has expired: make a new one",
+        ),
+        (
+            r#"{"error":"invalid_grant","error_description":"AADSTS65001: No consent."}"#,
+            "an administrator must grant",
+        ),
         (r#"{"error":"invalid_client"}"#, "check `client_id` and `client_secret`"),
         (r#"{"error":"invalid_grant"}"#, "the refresh token has expired or was revoked"),
     ];

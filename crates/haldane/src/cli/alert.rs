@@ -6,7 +6,10 @@ use clap::Args;
 use haldane_core::{Event, Record, Sighting, section::nearest};
 use tracing::{Subscriber, field::Field, level_filters::LevelFilter};
 use tracing_subscriber::{
-    Layer, filter::Targets, layer::{Context, SubscriberExt}, util::SubscriberInitExt,
+    Layer,
+    filter::Targets,
+    layer::{Context, SubscriberExt},
+    util::SubscriberInitExt,
 };
 
 use super::{Place, complain, fail, say, wrong_configuration};

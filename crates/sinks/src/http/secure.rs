@@ -15,7 +15,8 @@ use ureq::{
     unversioned::{
         resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver},
         transport::{
-            Buffers, ConnectionDetails, Connector, Either, LazyBuffers, NextTimeout, Transport, TransportAdapter,
+            Buffers, ConnectionDetails, Connector, Either, LazyBuffers, NextTimeout, Transport,
+            TransportAdapter,
         },
     },
 };
@@ -27,7 +28,12 @@ use crate::step;
 pub(super) struct Told(DefaultResolver);
 
 impl Resolver for Told {
-    fn resolve(&self, uri: &Uri, config: &Config, timeout: NextTimeout) -> Result<ResolvedSocketAddrs, Error> {
+    fn resolve(
+        &self,
+        uri: &Uri,
+        config: &Config,
+        timeout: NextTimeout,
+    ) -> Result<ResolvedSocketAddrs, Error> {
         let found = self.0.resolve(uri, config, timeout)?;
         step::resolved(bare(uri), &found);
         Ok(found)

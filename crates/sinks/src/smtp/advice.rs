@@ -126,7 +126,8 @@ pub(super) fn no(step: Step, reply: &Reply, server: &str) -> Failure {
 /// Why a mail server does not take a token that its provider has handed out.
 fn token(reply: &Reply, reason: Option<&str>, settings: &Settings, server: &str) -> String {
     let words = reply.words();
-    let (mailbox, itself) = settings.token.as_ref().map_or(("", false), |(name, itself)| (name.as_str(), *itself));
+    let (mailbox, itself) =
+        settings.token.as_ref().map_or(("", false), |(name, itself)| (name.as_str(), *itself));
     let advice = match () {
         () if words.contains("disabled for the tenant") => {
             "SMTP AUTH is disabled for the whole organisation: an administrator must allow it, for this mailbox alone \
@@ -166,9 +167,18 @@ fn token(reply: &Reply, reason: Option<&str>, settings: &Settings, server: &str)
 /// decides where the codes are used for both (RFC 3463, section 3.8: X.7.1 is "not authorized").
 fn about_us(reply: &Reply) -> bool {
     let words = reply.words();
-    ["relay", "authenticat", "not authorized", "access denied", "blocked using", "reverse", "send as", "sendas"]
-        .iter()
-        .any(|word| words.contains(word))
+    [
+        "relay",
+        "authenticat",
+        "not authorized",
+        "access denied",
+        "blocked using",
+        "reverse",
+        "send as",
+        "sendas",
+    ]
+    .iter()
+    .any(|word| words.contains(word))
 }
 
 fn greylisting(reply: &Reply) -> bool {

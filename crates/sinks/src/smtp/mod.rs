@@ -24,7 +24,7 @@ use uuid::Uuid;
 use self::{
     mail::{Json, Letterhead},
     oauth2::OAuth2,
-    talk::{Call, Mechanism, Login, Patience, Security, Step, Talk, Trouble},
+    talk::{Call, Login, Mechanism, Patience, Security, Step, Talk, Trouble},
 };
 use crate::{Delivery, Failure, Sender, Sink, concealed::Concealed, encode::Layout, trust::Trust};
 
@@ -348,7 +348,8 @@ fn login(
     section: &mut Section<'_>,
     by_token: bool,
 ) -> (Option<String>, Option<(String, Concealed)>, Option<PathBuf>) {
-    let about = "For servers that want a login; with `oauth2`, the mailbox, which is that of `from` if left out.";
+    let about =
+        "For servers that want a login; with `oauth2`, the mailbox, which is that of `from` if left out.";
     let username = section.optional("username", about).filter(|name| !by_token || !name.is_empty());
     let password = section.optional("password", "The password for it.");
     let file = section.path("password_file", "A file that holds the password alone.");

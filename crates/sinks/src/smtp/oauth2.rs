@@ -112,12 +112,8 @@ impl OAuth2 {
     }
 
     fn read(section: &mut Section<'_>, patience: Duration) -> Option<Self> {
-        let provider = section.choice(
-            "provider",
-            "microsoft365",
-            &["microsoft365", "google"],
-            "Who hands out tokens.",
-        );
+        let provider =
+            section.choice("provider", "microsoft365", &["microsoft365", "google"], "Who hands out tokens.");
         let provider = if provider == "google" { Provider::Google } else { Provider::Microsoft365 };
         let tenant = section.optional("tenant", "The directory of Microsoft's: its number or its domain.");
         let client_id = section.text("client_id", "", "The application, as it is registered there.");
@@ -144,7 +140,8 @@ impl OAuth2 {
         }
         let usual = provider.token_url(tenant.as_deref().unwrap_or("common"));
         let url = given.as_deref().unwrap_or(&usual).parse::<Uri>().ok();
-        let url = url.filter(|url| matches!(url.scheme_str(), Some("http" | "https")) && url.host().is_some());
+        let url =
+            url.filter(|url| matches!(url.scheme_str(), Some("http" | "https")) && url.host().is_some());
         if url.is_none() && given.is_some() {
             section.invalid("token_url", "expected an address of http or https");
         }
@@ -416,12 +413,16 @@ fn standard(provider: Provider, denied: &Denied) -> Option<&'static str> {
         ("unauthorized_client", _) => {
             "the application may not ask in this way: check that the refresh token was given to this `client_id`"
         }
-        ("invalid_scope", Provider::Google) => "`scope` is wrong: leave it out, or use \"https://mail.google.com/\"",
+        ("invalid_scope", Provider::Google) => {
+            "`scope` is wrong: leave it out, or use \"https://mail.google.com/\""
+        }
         ("invalid_scope", _) => "`scope` is wrong: leave it out",
         ("consent_required" | "interaction_required" | "admin_policy_enforced" | "access_denied", _) => {
             "the application needs consent: an administrator must allow it, or the person must log in once more"
         }
-        ("unsupported_grant_type", _) => "the provider has no such grant: set `refresh_token`, or check `token_url`",
+        ("unsupported_grant_type", _) => {
+            "the provider has no such grant: set `refresh_token`, or check `token_url`"
+        }
         ("temporarily_unavailable" | "server_error", _) => "this passes: it is tried again",
         _ => return None,
     })
@@ -473,7 +474,10 @@ mod tests {
     fn the_reason_of_a_refusal_is_safe_to_print() {
         let google = br#"{"status":"400","schemes":"Bearer","scope":"https://mail.google.com/"}"#;
         assert_eq!(reason(google).unwrap(), "status 400, scope https://mail.google.com/");
-        assert_eq!(reason(br#"{"status":"invalid_token\u001b[31m"}"#).unwrap(), "status invalid_token\\x1b[31m");
+        assert_eq!(
+            reason(br#"{"status":"invalid_token\u001b[31m"}"#).unwrap(),
+            "status invalid_token\\x1b[31m"
+        );
         assert_eq!(reason(b"no json"), None);
     }
 
