@@ -476,7 +476,7 @@ mod tests {
         assert_eq!(reason(google).unwrap(), "status 400, scope https://mail.google.com/");
         assert_eq!(
             reason(br#"{"status":"invalid_token\u001b[31m"}"#).unwrap(),
-            "status invalid_token\\x1b[31m"
+            "status invalid_token\\u{1b}[31m"
         );
         assert_eq!(reason(b"no json"), None);
     }
