@@ -11,7 +11,7 @@ use std::{
 use haldane_core::{Event, Record};
 use tokio::task::JoinHandle;
 
-use crate::Failure;
+use crate::{Failure, step::step};
 
 /// Somewhere to write lines, blocking.
 pub(crate) trait Put: Send + 'static {
@@ -110,5 +110,6 @@ pub(crate) fn write_lines(out: &mut impl Write, lines: &[String]) -> Written {
             None => break,
         }
     }
+    step(format_args!("{} of {} bytes written", bytes.len().saturating_sub(rest.len()), bytes.len()));
     Written { whole, torn, error }
 }

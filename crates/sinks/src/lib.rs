@@ -20,6 +20,7 @@ pub mod runner;
 pub mod sink;
 pub mod smtp;
 pub mod stdout;
+pub mod step;
 pub mod syslog;
 pub mod tcp;
 mod trust;

@@ -6,7 +6,6 @@ use std::{
     sync::Arc,
 };
 
-use base64::{Engine, prelude::BASE64_STANDARD};
 use haldane_core::Section;
 use rustls::{
     CertificateError, ClientConfig, ConfigBuilder, DigitallySignedStruct, Error, RootCertStore,
@@ -62,17 +61,6 @@ impl Identity {
             Ok(_) => Ok(Self { chain, key }),
             Err(error) => Err(format!("a certificate with its own key ({error})")),
         }
-    }
-
-    /// The key in the only form that ureq takes.
-    fn pem(&self) -> String {
-        let name = match self.key {
-            PrivateKeyDer::Pkcs1(_) => "RSA PRIVATE KEY",
-            PrivateKeyDer::Sec1(_) => "EC PRIVATE KEY",
-            _ => "PRIVATE KEY",
-        };
-        let text = BASE64_STANDARD.encode(self.key.secret_der());
-        format!("-----BEGIN {name}-----\n{text}\n-----END {name}-----\n")
     }
 }
 
@@ -158,31 +146,9 @@ impl Trust {
         config.map(Arc::new).map_err(|error| error.to_string())
     }
 
-    /// For ureq, which makes rustls' own form of it.
-    ///
-    /// # Errors
-    /// In words for the operator.
-    pub(crate) fn ureq(&self) -> Result<ureq::tls::TlsConfig, String> {
-        use ureq::tls::{Certificate, ClientCert, PrivateKey, RootCerts, TlsConfig};
-        let owned = |der: &CertificateDer<'static>| Certificate::from_der(der).to_owned();
-        let roots = match self.verify {
-            true => self.roots()?.iter().map(owned).collect(),
-            false => Vec::new(),
-        };
-        let identity = match &self.identity {
-            None => None,
-            Some(own) => {
-                let key = PrivateKey::from_pem(own.pem().as_bytes()).map_err(|error| error.to_string())?;
-                let chain: Vec<_> = own.chain.iter().map(owned).collect();
-                Some(ClientCert::new_with_certs(&chain, key))
-            }
-        };
-        Ok(TlsConfig::builder()
-            .root_certs(RootCerts::Specific(Arc::new(roots)))
-            .client_cert(identity)
-            .disable_verification(!self.verify)
-            .unversioned_rustls_crypto_provider(Arc::new(ring::default_provider()))
-            .build())
+    /// Whether the far end's certificate is looked at.
+    pub(crate) fn verifies(&self) -> bool {
+        self.verify
     }
 
     fn roots(&self) -> Result<Vec<CertificateDer<'static>>, String> {

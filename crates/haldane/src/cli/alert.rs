@@ -1,9 +1,16 @@
-//! `haldane test-alert`: one event, sent now, with what came of it.
+//! `haldane test-alert`: one event, sent now, with each step of it and what came of it.
 
-use std::{process::ExitCode, sync::Arc, time::SystemTime};
+use std::{fmt, process::ExitCode, sync::Arc, time::SystemTime};
 
 use clap::Args;
 use haldane_core::{Event, Record, Sighting, section::nearest};
+use tracing::{Subscriber, field::Field, level_filters::LevelFilter};
+use tracing_subscriber::{
+    Layer,
+    filter::Targets,
+    layer::{Context, SubscriberExt},
+    util::SubscriberInitExt,
+};
 
 use super::{Place, complain, fail, say, wrong_configuration};
 use crate::{
@@ -41,12 +48,28 @@ impl TestAlert {
                 return fail(format!("no sink is called {name:?}{near}; there are: {}", names.join(", ")));
             }
         }
+        let steps = Targets::new().with_target(haldane_sinks::step::TARGET, LevelFilter::DEBUG);
+        // This process does nothing else: there is no other subscriber.
+        let _ = tracing_subscriber::registry().with(steps).with(Steps).try_init();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let record = Record { seq: 0, event: Arc::new(event(&config.host.node_id)) };
         match runtime {
             Ok(runtime) => runtime.block_on(deliver(chosen, &record)),
             Err(error) => fail(format!("cannot start: {error}")),
         }
+    }
+}
+
+/// Prints each step of a sink as it is told.
+struct Steps;
+
+impl<S: Subscriber> Layer<S> for Steps {
+    fn on_event(&self, event: &tracing::Event<'_>, _: Context<'_, S>) {
+        event.record(&mut |field: &Field, value: &dyn fmt::Debug| {
+            if field.name() == "message" {
+                say(format!("  {value:?}"));
+            }
+        });
     }
 }
 

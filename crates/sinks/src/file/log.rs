@@ -14,6 +14,7 @@ use super::rotation::Rotation;
 use crate::{
     Failure,
     desk::{Put, write_lines},
+    step::step,
 };
 
 /// A path and, most of the time, the open file that it names.
@@ -57,6 +58,7 @@ impl Log {
             _ => self.open = None,
         }
         let opened = self.open_now().map_err(|error| Failure::later(self.cannot("open", &error)))?;
+        step(format_args!("opened {} for appending ({} bytes are in it)", self.path.display(), opened.size));
         self.open = Some(opened);
         self.empty = false;
         Ok(())

@@ -18,6 +18,7 @@ use crate::{
     delivery::Delivery,
     encode::Layout,
     link::{Answers, Courier, Far, Stream, Trouble, foreign},
+    step::step,
 };
 
 /// A broker.
@@ -126,7 +127,10 @@ impl Hpfeeds {
         stream.flush().await?;
         let heard = stream.listen(REFUSAL).await?;
         match heard.said.is_empty() {
-            true if heard.stands => Ok(stream),
+            true if heard.stands => {
+                step("the broker took name and secret");
+                Ok(stream)
+            }
             true => Err(self.far.later("it hung up after it was told name and secret: check both").into()),
             false => Err(self.error(&heard.said).into()),
         }

@@ -7,19 +7,22 @@
 pub(crate) mod answer;
 pub(crate) mod keys;
 mod relay;
+mod secure;
 pub(crate) mod sign;
 pub(crate) mod url;
 
 use std::{io::Read, sync::Arc, time::Duration, time::Instant};
 
+use rustls::ClientConfig;
 use ureq::{
     Agent, AsSendBody, Proxy, ProxyProtocol,
     http::{HeaderMap, Method, Request, Response, Uri, header, uri::Scheme},
-    tls::TlsConfig,
+    unversioned::transport::{ConnectProxyConnector, Connector, SocksConnector, TcpConnector},
 };
 
 pub(crate) use self::answer::Answer;
-use crate::{Failure, concealed::Concealed, trust::Trust};
+use self::secure::{Connected, Secure, Told};
+use crate::{Failure, concealed::Concealed, step::step, trust::Trust};
 
 /// Most redirects that are followed.
 const HOPS: usize = 5;
@@ -41,7 +44,7 @@ pub(crate) struct Call {
 pub(crate) struct Client {
     route: Arc<Route>,
     trust: Trust,
-    tls: Option<TlsConfig>,
+    tls: Option<Arc<ClientConfig>>,
     agent: Option<Agent>,
 }
 
@@ -53,6 +56,8 @@ struct Route {
     most: u64,
     /// The key of the section that names authorities.
     authorities: &'static str,
+    /// Answers hold secrets.
+    discreet: bool,
 }
 
 impl Client {
@@ -63,7 +68,7 @@ impl Client {
         patience: Duration,
         most: u64,
     ) -> Self {
-        let route = Route { proxies, patience, most, authorities: "verify" };
+        let route = Route { proxies, patience, most, authorities: "verify", discreet: false };
         Self { route: Arc::new(route), trust, tls: None, agent: None }
     }
 
@@ -71,6 +76,14 @@ impl Client {
     pub(crate) fn authorities_in(mut self, key: &'static str) -> Self {
         if let Some(route) = Arc::get_mut(&mut self.route) {
             route.authorities = key;
+        }
+        self
+    }
+
+    /// For answers that hold secrets: nothing of them is told but the status.
+    pub(crate) fn discreet(mut self) -> Self {
+        if let Some(route) = Arc::get_mut(&mut self.route) {
+            route.discreet = true;
         }
         self
     }
@@ -101,10 +114,9 @@ impl Client {
         }
         let tls = match &self.tls {
             Some(tls) => tls.clone(),
-            None => self.tls.insert(self.trust.ureq()?).clone(),
+            None => self.tls.insert(self.trust.config()?).clone(),
         };
         let config = Agent::config_builder()
-            .tls_config(tls)
             .http_status_as_error(false)
             .max_redirects(0)
             .max_redirects_will_error(false)
@@ -114,7 +126,10 @@ impl Client {
             .max_idle_connections(1)
             .timeout_global(Some(self.route.patience))
             .build();
-        Ok(self.agent.insert(config.new_agent()).clone())
+        let way = ().chain(SocksConnector::default()).chain(ConnectProxyConnector::default());
+        let way = way.chain(TcpConnector::default()).chain(Connected);
+        let way = way.chain(Secure { tls, verifies: self.trust.verifies() });
+        Ok(self.agent.insert(Agent::with_parts(config, way, Told::default())).clone())
     }
 }
 
@@ -178,7 +193,12 @@ fn ask(
     let mut start = Vec::new();
     // A body that breaks off changes nothing: the status is there.
     let _ = body.as_reader().take(route.most).read_to_end(&mut start);
-    Ok(Answer { status: parts.status, headers: parts.headers, start, who })
+    let answer = Answer { status: parts.status, headers: parts.headers, start, who };
+    match route.discreet {
+        false => step(answer.said(None)),
+        true => step(format_args!("{} answered {}", answer.who, answer.status)),
+    }
+    Ok(answer)
 }
 
 fn run(

@@ -8,6 +8,7 @@ use std::{io, time::Duration};
 use tokio::io::AsyncWriteExt;
 
 use super::{Far, Stream, stream::Heard, unsure::Unsure};
+use crate::step::step;
 
 /// A connection that is kept, and what may be lost with it.
 #[derive(Debug)]
@@ -67,10 +68,15 @@ impl Courier {
         let Some(mut stream) = self.stream.take() else { return Err(io::ErrorKind::NotConnected.into()) };
         stream.write_all(&frames).await?;
         stream.flush().await?;
+        step(format_args!("{} bytes written", frames.len()));
         let heard = stream.listen(self.refusal).await?;
         if let Some(error) = self.error(&heard) {
             return Ok(Err(error));
         }
+        step(match heard.stands {
+            true => "the receiver did not object (it has no way to confirm)",
+            false => "the receiver took it and hung up",
+        });
         match heard.stands {
             true => {
                 self.unsure.push(frames);

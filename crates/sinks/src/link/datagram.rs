@@ -9,6 +9,7 @@ use std::{
 use tokio::{net::UdpSocket, time::timeout};
 
 use super::{Host, resolved};
+use crate::step::step;
 
 /// A socket that takes and sends to that host alone, so that its refusals arrive.
 ///
@@ -23,7 +24,10 @@ pub(crate) async fn udp(host: &Host) -> io::Result<UdpSocket> {
         };
         let socket = UdpSocket::bind(any).await?;
         match socket.connect(addr).await {
-            Ok(()) => return Ok(socket),
+            Ok(()) => {
+                step(format_args!("sending to {addr} (UDP)"));
+                return Ok(socket);
+            }
             Err(error) => failure = error,
         }
     }
@@ -37,10 +41,16 @@ pub(crate) async fn udp(host: &Host) -> io::Result<UdpSocket> {
 pub(crate) async fn refusal(socket: &UdpSocket, wait: Duration) -> io::Result<()> {
     let heard = async {
         loop {
-            socket.recv(&mut [0; 64]).await?;
+            if let Err(error) = socket.recv(&mut [0; 64]).await {
+                return error;
+            }
         }
     };
-    timeout(wait, heard).await.unwrap_or(Ok(()))
+    if let Ok(error) = timeout(wait, heard).await {
+        return Err(error);
+    }
+    step("sent; nobody objected (UDP has no way to confirm)");
+    Ok(())
 }
 
 /// Whether sending failed for the length of the datagram.

@@ -35,7 +35,7 @@ pub(crate) use self::{
     topic::Topic,
 };
 use crate::{
-    Failure,
+    Failure, step,
     trust::{self, Trust},
 };
 
@@ -142,15 +142,20 @@ impl Tls {
     /// # Errors
     /// To be put into words by [`why`].
     pub(crate) async fn begin(&self, stream: TcpStream) -> io::Result<Stream> {
-        let connector = TlsConnector::from(self.trust.config().map_err(io::Error::other)?);
-        Ok(Stream::Tls(Box::new(connector.connect(self.name.clone(), stream).await?)))
+        self.agree(self.name.clone(), stream).await
     }
 
     async fn begin_as(&self, host: &Host, stream: TcpStream) -> io::Result<Stream> {
         let name = ServerName::try_from(host.name.clone())
             .map_err(|_| Words(format!("{} is no name that a certificate can hold", host.name)))?;
+        self.agree(name, stream).await
+    }
+
+    async fn agree(&self, name: ServerName<'static>, stream: TcpStream) -> io::Result<Stream> {
         let connector = TlsConnector::from(self.trust.config().map_err(io::Error::other)?);
-        Ok(Stream::Tls(Box::new(connector.connect(name, stream).await?)))
+        let stream = connector.connect(name, stream).await?;
+        step::encrypted(stream.get_ref().1.protocol_version(), self.trust.verifies());
+        Ok(Stream::Tls(Box::new(stream)))
     }
 
     pub(crate) fn renew(&mut self) {
@@ -174,6 +179,7 @@ pub(crate) async fn tcp(host: &Host) -> io::Result<TcpStream> {
                 // A receiver that has lost its power does not even refuse.
                 #[cfg(target_os = "linux")]
                 socket.set_tcp_user_timeout(Some(SILENCE))?;
+                step::connected(addr);
                 return Ok(stream);
             }
             Ok(Err(error)) => failure = error,
@@ -189,7 +195,11 @@ pub(crate) async fn tcp(host: &Host) -> io::Result<TcpStream> {
 /// If the name has none; the error says so in words.
 pub(crate) async fn resolved(host: &Host) -> io::Result<Vec<std::net::SocketAddr>> {
     match lookup_host((host.name.as_str(), host.port)).await {
-        Ok(found) => Ok(found.collect()),
+        Ok(found) => {
+            let found: Vec<_> = found.collect();
+            step::resolved(&host.name, &found);
+            Ok(found)
+        }
         Err(error) => {
             let why =
                 format!("the name {} is not resolved ({error}): check it, and this machine's DNS", host.name);
@@ -305,6 +315,7 @@ pub(crate) async fn deliver<P: Publisher>(
         }
         let fresh = async {
             let mut line = publisher.open().await?;
+            step::step("the receiver speaks the protocol and lets us in");
             publisher.publish(&mut line, batch).await?;
             Ok(line)
         };
@@ -320,6 +331,7 @@ pub(crate) async fn deliver<P: Publisher>(
         }
     };
     *kept = Some(delivered?);
+    step::step("the receiver confirmed that it has it");
     Ok(())
 }
 

@@ -68,6 +68,15 @@ pub(super) fn failure(trouble: &Trouble, settings: &Settings) -> Failure {
             "{server} sent more in the clear before the TLS handshake: somebody on the way may be tampering with \
              the connection; use `security = \"tls\"` with port 465"
         ),
+        Trouble::NoToken(failure) => return failure.clone(),
+        Trouble::Token { reply, reason, .. } => token(reply, reason.as_deref(), settings, &server),
+        Trouble::NoBearer(offered) if offered.is_empty() => format!(
+            "{server} offers no login on this port: leave out `oauth2`, or use the submission port (587 or 465)"
+        ),
+        Trouble::NoBearer(offered) => format!(
+            "{server} takes no tokens (XOAUTH2 or OAUTHBEARER), only {offered}: set `host` to the provider's own \
+             server, or `username` and `password` instead of `oauth2`"
+        ),
         Trouble::Unusable(why) => why.clone(),
     };
     Failure::later(why)
@@ -100,6 +109,9 @@ pub(super) fn no(step: Step, reply: &Reply, server: &str) -> Failure {
         }
         (_, 530) => ": it wants a login first: set `username` and `password`",
         (Step::Sender, _) => ": check that this server lets `from` send",
+        (_, 500..) if words.contains("send as") || words.contains("sendas") => {
+            ": who logs in may not send as `from`: use the address of that mailbox"
+        }
         (Step::Recipient | Step::Data | Step::Message, _) => {
             ": it does not relay for this machine: set `username` and `password`, or let the mail server accept \
              mail from here"
@@ -111,13 +123,62 @@ pub(super) fn no(step: Step, reply: &Reply, server: &str) -> Failure {
     Failure::Later { why: format!("{server} said no to {step} ({reply}){advice}"), after: wish(reply) }
 }
 
+/// Why a mail server does not take a token that its provider has handed out.
+fn token(reply: &Reply, reason: Option<&str>, settings: &Settings, server: &str) -> String {
+    let words = reply.words();
+    let (mailbox, itself) =
+        settings.token.as_ref().map_or(("", false), |(name, itself)| (name.as_str(), *itself));
+    let advice = match () {
+        () if words.contains("disabled for the tenant") => {
+            "SMTP AUTH is disabled for the whole organisation: an administrator must allow it, for this mailbox alone \
+             (Set-CASMailbox -SmtpClientAuthenticationDisabled $false) or for all"
+                .to_owned()
+        }
+        () if words.contains("disabled for the mailbox") => format!(
+            "SMTP AUTH is disabled for the mailbox {mailbox}: an administrator must allow it (Set-CASMailbox \
+             -SmtpClientAuthenticationDisabled $false)"
+        ),
+        () if words.contains("security defaults") => {
+            "the organisation's security defaults forbid SMTP AUTH: an administrator must turn them off, or use \
+             conditional access instead"
+                .to_owned()
+        }
+        () if words.contains("5.7.139") => {
+            "the organisation does not let this login pass: an administrator must allow SMTP AUTH and look into the \
+             sign-in logs"
+                .to_owned()
+        }
+        () if reason.is_some_and(|reason| reason.contains("scope")) => {
+            "the token does not let this mailbox send: check `username`, and log in once more with the scope that it names"
+                .to_owned()
+        }
+        () if itself => format!(
+            "check that {mailbox} is a mailbox, that the application has the permission SMTP.SendAsApp with an \
+             administrator's consent, and that it is registered in Exchange (New-ServicePrincipal) with rights to that \
+             mailbox (Add-MailboxPermission)"
+        ),
+        () => format!("check that the refresh token is for {mailbox} (`username`), and that `scope` lets it send mail"),
+    };
+    let reason = reason.map(|reason| format!("; {reason}")).unwrap_or_default();
+    format!("{server} does not take the token ({reply}{reason}): {advice}")
+}
+
 /// Whether a refusal is about who we are rather than about this mail: rights to relay, a missing login. Text
 /// decides where the codes are used for both (RFC 3463, section 3.8: X.7.1 is "not authorized").
 fn about_us(reply: &Reply) -> bool {
     let words = reply.words();
-    ["relay", "authenticat", "not authorized", "access denied", "blocked using", "reverse"]
-        .iter()
-        .any(|word| words.contains(word))
+    [
+        "relay",
+        "authenticat",
+        "not authorized",
+        "access denied",
+        "blocked using",
+        "reverse",
+        "send as",
+        "sendas",
+    ]
+    .iter()
+    .any(|word| words.contains(word))
 }
 
 fn greylisting(reply: &Reply) -> bool {

@@ -7,6 +7,7 @@
 
 mod advice;
 mod mail;
+mod oauth2;
 mod talk;
 
 use std::{
@@ -22,7 +23,8 @@ use uuid::Uuid;
 
 use self::{
     mail::{Json, Letterhead},
-    talk::{Call, Mechanism, Patience, Security, Step, Talk, Trouble},
+    oauth2::OAuth2,
+    talk::{Call, Login, Mechanism, Patience, Security, Step, Talk, Trouble},
 };
 use crate::{Delivery, Failure, Sender, Sink, concealed::Concealed, encode::Layout, trust::Trust};
 
@@ -37,6 +39,8 @@ pub struct Smtp {
     settings: Settings,
     head: Letterhead,
     layout: Layout,
+    /// Where tokens are from, for a login without a password.
+    oauth2: Option<OAuth2>,
     kept: Option<Talk>,
     progress: Progress,
 }
@@ -47,7 +51,10 @@ struct Settings {
     port: u16,
     security: Security,
     mechanism: Mechanism,
+    /// User name and password.
     login: Option<(String, Concealed)>,
+    /// The mailbox that a token is for, and whether the program logs in as itself.
+    token: Option<(String, bool)>,
     password_file: Option<PathBuf>,
     helo: Option<String>,
     trust: Trust,
@@ -81,19 +88,29 @@ impl Sink for Smtp {
     fn configure(section: &mut Section<'_>, sender: &Sender) -> Self {
         let patience = Delivery::patience::<Self>(section);
         let security = security(section);
-        let host = section.text("host", "", "The mail server.");
-        if host.trim().is_empty() {
+        let oauth2 = OAuth2::configure(section, patience.min(STEPS));
+        let by_token = section.has("oauth2");
+        let about = "The mail server; with `oauth2`, the provider's own if left out.";
+        let mut host = section.text("host", "", about);
+        if let (true, Some(oauth2)) = (host.trim().is_empty(), &oauth2) {
+            host = oauth2.provider.host().to_owned();
+        }
+        if host.trim().is_empty() && !by_token {
             section.invalid("host", "expected the name of a mail server");
         }
-        let (login, password_file) = login(section);
-        let usual = match (security, &login) {
+        let (username, login, password_file) = login(section, by_token);
+        let usual = match (security, login.is_some() || by_token) {
             (Security::Tls, _) => 465,
-            (Security::StartTls, _) | (Security::Auto, Some(_)) => 587,
+            (Security::StartTls, _) | (Security::Auto, true) => 587,
             (Security::None | Security::Auto, _) => 25,
         };
         let port =
             section.port("port", usual, "Its port; without it, what is usual for `security` and `username`.");
         let (from, to) = addresses(section);
+        let token = oauth2.as_ref().map(|oauth2| {
+            let mailbox = username.unwrap_or_else(|| from.email.to_string());
+            (mailbox, oauth2.is_for_itself())
+        });
         let settings = Settings {
             host: host.trim().to_owned(),
             port,
@@ -109,6 +126,7 @@ impl Sink for Smtp {
                 _ => Mechanism::Auto,
             },
             login,
+            token,
             password_file,
             helo: helo(section),
             trust: Trust::configure(section),
@@ -124,7 +142,7 @@ impl Sink for Smtp {
             node: sender.node.clone(),
         };
         let layout = Layout::configure(section, "native", &sender.node);
-        Self { settings, head, layout, kept: None, progress: Progress::default() }
+        Self { settings, head, layout, oauth2, kept: None, progress: Progress::default() }
     }
 
     async fn deliver(&mut self, batch: &[Record]) -> Result<(), Failure> {
@@ -143,6 +161,9 @@ impl Sink for Smtp {
     fn reopen(&mut self) {
         self.kept = None;
         self.settings.trust.renew();
+        if let Some(oauth2) = &mut self.oauth2 {
+            oauth2.renew();
+        }
         let password = self.settings.password_file.as_deref().map(from_file);
         if let (Some((_, old)), Some(Ok(new))) = (&mut self.settings.login, password) {
             *old = new;
@@ -180,7 +201,11 @@ impl Smtp {
                 other => return other.map_err(|trouble| advice::failure(&trouble, &self.settings)),
             }
         }
-        let opened = self.open(patience).await;
+        let opened = match self.open(patience).await {
+            // It may have been revoked while it was kept.
+            Err(Trouble::Token { old: true, .. }) => self.open(patience).await,
+            opened => opened,
+        };
         let sent = match opened {
             Ok(talk) => self.over(talk, mail).await,
             Err(trouble) => Err(trouble),
@@ -188,20 +213,38 @@ impl Smtp {
         sent.map_err(|trouble| advice::failure(&trouble, &self.settings))
     }
 
-    async fn open(&self, patience: Patience) -> Result<Talk, Trouble> {
+    async fn open(&mut self, patience: Patience) -> Result<Talk, Trouble> {
+        let (mut token, mut old) = (None, false);
+        if let Some(oauth2) = &mut self.oauth2 {
+            let (secret, kept) = oauth2.token().await.map_err(Trouble::NoToken)?;
+            (token, old) = (Some(secret), kept);
+        }
         let settings = &self.settings;
         let own = own_name();
-        Talk::open(&Call {
+        let login = match (&token, &settings.token, &settings.login) {
+            (Some(token), Some((mailbox, _)), _) => Some(Login::token(mailbox, token.reveal())),
+            (_, _, Some((name, password))) => Some(Login::password(name, password.reveal())),
+            _ => None,
+        };
+        let opened = Talk::open(&Call {
             host: &settings.host,
             port: settings.port,
             security: settings.security,
             tls: settings.trust.config().map_err(Trouble::Unusable)?,
+            verify: settings.trust.verifies(),
             helo: settings.helo.as_deref().or(own.as_deref()),
-            login: settings.login.as_ref().map(|(name, password)| (name.as_str(), password.reveal())),
+            login,
             mechanism: settings.mechanism,
             patience,
         })
-        .await
+        .await;
+        match (opened, &mut self.oauth2) {
+            (Err(Trouble::Token { reply, reason, .. }), Some(oauth2)) => {
+                oauth2.discard();
+                Err(Trouble::Token { reply, reason, old })
+            }
+            (opened, _) => opened,
+        }
     }
 
     async fn over(&mut self, mut talk: Talk, mail: &[u8]) -> Result<(), Trouble> {
@@ -300,11 +343,24 @@ fn security(section: &mut Section<'_>) -> Security {
     }
 }
 
-/// User name, password, and the file that the password is from.
-fn login(section: &mut Section<'_>) -> (Option<(String, Concealed)>, Option<PathBuf>) {
-    let username = section.optional("username", "For servers that want a login.");
+/// User name, the same with its password, and the file that the password is from. `by_token`: there is none.
+fn login(
+    section: &mut Section<'_>,
+    by_token: bool,
+) -> (Option<String>, Option<(String, Concealed)>, Option<PathBuf>) {
+    let about =
+        "For servers that want a login; with `oauth2`, the mailbox, which is that of `from` if left out.";
+    let username = section.optional("username", about).filter(|name| !by_token || !name.is_empty());
     let password = section.optional("password", "The password for it.");
     let file = section.path("password_file", "A file that holds the password alone.");
+    if by_token {
+        for key in ["password", "password_file"] {
+            if section.has(key) {
+                section.invalid(key, "expected no password beside `oauth2`");
+            }
+        }
+        return (username, None, None);
+    }
     let password = match (password, file.as_deref().map(from_file)) {
         (Some(_), Some(_)) => {
             section.invalid("password_file", "expected only one of `password` and `password_file`");
@@ -329,7 +385,7 @@ fn login(section: &mut Section<'_>) -> (Option<(String, Concealed)>, Option<Path
         }
         (_, None) => None,
     };
-    (login, file)
+    (None, login, file)
 }
 
 fn from_file(path: &Path) -> io::Result<Concealed> {

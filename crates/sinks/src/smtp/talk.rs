@@ -1,5 +1,5 @@
 //! The client's half of SMTP (RFC 5321), with STARTTLS (RFC 3207), implicit TLS (RFC 8314, section 3) and
-//! AUTH PLAIN and LOGIN (RFC 4954, RFC 4616). Each step is named, so that a failure can be explained by where
+//! AUTH PLAIN and LOGIN (RFC 4954, RFC 4616), XOAUTH2 and OAUTHBEARER (RFC 7628). Each step is named, so that a failure can be explained by where
 //! it happened; every answer is bounded; every wait ends.
 
 use std::{fmt, io, sync::Arc};
@@ -13,6 +13,9 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 use tokio_rustls::TlsConnector;
+
+use super::oauth2;
+use crate::{Failure, step};
 
 /// Longest line of an answer. RFC 5321, section 4.5.3.1.5 has 512; real servers write more.
 const LINE: u64 = 2048;
@@ -120,6 +123,19 @@ pub(super) enum Trouble {
     NoMechanism(String),
     /// Bytes in the clear stood behind the answer to STARTTLS: somebody is in between.
     Smuggled,
+    /// The provider gave no token.
+    NoToken(Failure),
+    /// The server does not take our token.
+    Token {
+        /// Its last word.
+        reply: Reply,
+        /// What it said before that.
+        reason: Option<String>,
+        /// The token was kept from before.
+        old: bool,
+    },
+    /// Neither of the ways to log in with a token is offered.
+    NoBearer(String),
     /// Our own configuration cannot work.
     Unusable(String),
 }
@@ -154,12 +170,34 @@ pub(super) struct Call<'a> {
     pub(super) port: u16,
     pub(super) security: Security,
     pub(super) tls: Arc<ClientConfig>,
+    /// Whether the server's certificate is looked at.
+    pub(super) verify: bool,
     /// Our name; without one, our address.
     pub(super) helo: Option<&'a str>,
-    /// User name and password.
-    pub(super) login: Option<(&'a str, &'a str)>,
+    pub(super) login: Option<Login<'a>>,
     pub(super) mechanism: Mechanism,
     pub(super) patience: Patience,
+}
+
+/// Who logs in.
+#[derive(Clone, Copy)]
+pub(super) struct Login<'a> {
+    username: &'a str,
+    secret: &'a str,
+    /// The secret is a token.
+    token: bool,
+}
+
+impl<'a> Login<'a> {
+    /// With a password.
+    pub(super) fn password(username: &'a str, secret: &'a str) -> Self {
+        Self { username, secret, token: false }
+    }
+
+    /// With a token.
+    pub(super) fn token(username: &'a str, secret: &'a str) -> Self {
+        Self { username, secret, token: true }
+    }
 }
 
 /// Until when to wait.
@@ -225,11 +263,15 @@ impl Talk {
                 (false, _) => {}
             }
         }
-        if let Some((username, password)) = call.login {
+        if let Some(login) = &call.login {
             if !secure && call.security != Security::None {
                 return Err(Trouble::NoEncryption);
             }
-            talk.log_in(username, password, call.mechanism).await?;
+            match login.token {
+                true => talk.log_in_with_token(login, call).await?,
+                false => talk.log_in(login.username, login.secret, call.mechanism).await?,
+            }
+            step::step(format_args!("logged in as {}", Untrusted::from(login.username)));
         }
         Ok(talk)
     }
@@ -289,9 +331,13 @@ impl Talk {
         Ok(Self { stream: BufReader::new(stream), offers: Vec::new(), patience: self.patience })
     }
 
+    /// What stands behind AUTH. "AUTH=PLAIN LOGIN" is how servers from before RFC 2554 wrote it.
+    fn mechanisms(&self) -> &str {
+        self.offers.iter().find_map(|offer| offer.strip_prefix("AUTH")).unwrap_or_default()
+    }
+
     async fn log_in(&mut self, username: &str, password: &str, how: Mechanism) -> Result<(), Trouble> {
-        let offered = self.offers.iter().find_map(|offer| offer.strip_prefix("AUTH")).unwrap_or_default();
-        // "AUTH=PLAIN LOGIN" is how servers from before RFC 2554 wrote it.
+        let offered = self.mechanisms();
         let has = |word: &str| offered.split([' ', '=']).any(|mechanism| mechanism == word);
         let plain = match how {
             Mechanism::Plain => has("PLAIN").then_some(true),
@@ -310,6 +356,33 @@ impl Talk {
                 self.demand(Step::Login, &BASE64_STANDARD.encode(username)).await?;
                 self.demand(Step::Login, &BASE64_STANDARD.encode(password)).await
             }
+        }
+    }
+
+    /// A server that does not take the token gives its reason first, as a challenge, and waits for an answer to it
+    /// before it says no: an empty one to XOAUTH2, a lone SOH to OAUTHBEARER (RFC 7628, section 3.2.3).
+    async fn log_in_with_token(&mut self, login: &Login<'_>, call: &Call<'_>) -> Result<(), Trouble> {
+        let offered = self.mechanisms();
+        let has = |word: &str| offered.split([' ', '=']).any(|mechanism| mechanism == word);
+        let (name, bearer) = match (has("XOAUTH2"), has("OAUTHBEARER")) {
+            (true, _) => ("XOAUTH2", false),
+            (false, true) => ("OAUTHBEARER", true),
+            (false, false) => return Err(Trouble::NoBearer(offered.trim().to_owned())),
+        };
+        step::step(format_args!("logging in with a token ({name})"));
+        let proof = oauth2::message(bearer, login.username, login.secret, call.host, call.port);
+        let proof = BASE64_STANDARD.encode(proof);
+        let mut reply = self.command(Step::Login, &format!("AUTH {name} {proof}")).await?;
+        let mut reason = None;
+        if reply.code == 334 {
+            let challenge = BASE64_STANDARD.decode(reply.lines.concat().trim()).unwrap_or_default();
+            reason = oauth2::reason(&challenge);
+            reply = self.command(Step::Login, if bearer { "AQ==" } else { "" }).await?;
+        }
+        match reply.code {
+            235 => Ok(()),
+            400..=499 => Err(Trouble::No(Step::Login, reply)),
+            _ => Err(Trouble::Token { reply, reason, old: false }),
         }
     }
 
@@ -372,7 +445,7 @@ impl Talk {
             reply.lines.push(text.get(4..).unwrap_or_default().to_owned());
             match text.as_bytes().get(3) {
                 None | Some(b' ') => {
-                    tracing::debug!(%reply, "from the mail server");
+                    step::step(format_args!("{step}: the server said {reply}"));
                     return Ok(reply);
                 }
                 Some(b'-') => {}
@@ -395,6 +468,7 @@ async fn connect(call: &Call<'_>) -> Result<TcpStream, Trouble> {
         Ok(Err(error)) => return Err(Trouble::Unresolved(error)),
         Err(_) => return Err(Trouble::Silent(Step::Resolve)),
     };
+    step::resolved(call.host, &found);
     let mut last = Trouble::Unresolved(io::Error::other("no address"));
     for (index, addr) in found.iter().enumerate() {
         let left = u32::try_from(found.len().saturating_sub(index)).unwrap_or(u32::MAX);
@@ -405,7 +479,10 @@ async fn connect(call: &Call<'_>) -> Result<TcpStream, Trouble> {
             .checked_div(left)
             .unwrap_or_default();
         match tokio::time::timeout(share, TcpStream::connect(addr)).await {
-            Ok(Ok(stream)) => return Ok(stream),
+            Ok(Ok(stream)) => {
+                step::connected(*addr);
+                return Ok(stream);
+            }
             Ok(Err(error)) => last = Trouble::Unreachable(error),
             Err(_) => last = Trouble::Silent(Step::Connect),
         }
@@ -418,7 +495,10 @@ async fn handshake(call: &Call<'_>, stream: Box<dyn Stream>) -> Result<Box<dyn S
         .map_err(|_| Trouble::Unusable(format!("{:?} is no name that a certificate can hold", call.host)))?;
     let connecting = TlsConnector::from(Arc::clone(&call.tls)).connect(name, stream);
     match timeout_at(call.patience.steps, connecting).await {
-        Ok(Ok(stream)) => Ok(Box::new(stream)),
+        Ok(Ok(stream)) => {
+            step::encrypted(stream.get_ref().1.protocol_version(), call.verify);
+            Ok(Box::new(stream))
+        }
         Ok(Err(error)) => Err(Trouble::Handshake(error)),
         Err(_) => Err(Trouble::Silent(Step::Handshake)),
     }

@@ -5,7 +5,10 @@ use std::{io, path::PathBuf};
 use tokio::net::{UdpSocket, UnixDatagram, UnixStream};
 
 use super::message::Form;
-use crate::link::{Host, LONGEST_DATAGRAM, REFUSAL, Stream, Tls, is_too_long, refusal, tcp, udp};
+use crate::{
+    link::{Host, LONGEST_DATAGRAM, REFUSAL, Stream, Tls, is_too_long, refusal, tcp, udp},
+    step::step,
+};
 
 /// Where the receiver listens.
 #[derive(Debug)]
@@ -36,9 +39,16 @@ impl Receiver {
             Self::Unix(path) => {
                 let socket = UnixDatagram::unbound()?;
                 return match socket.connect(path) {
-                    Ok(()) => Ok(Wire::Datagrams(Datagrams::Unix(socket))),
+                    Ok(()) => {
+                        step(format_args!("connected to the socket {}", path.display()));
+                        Ok(Wire::Datagrams(Datagrams::Unix(socket)))
+                    }
                     // EPROTOTYPE: it is a stream. There is no name for it in std.
-                    Err(_) => Ok(Wire::Stream(Stream::Unix(UnixStream::connect(path).await?))),
+                    Err(_) => {
+                        let stream = UnixStream::connect(path).await?;
+                        step(format_args!("connected to the socket {}", path.display()));
+                        Ok(Wire::Stream(Stream::Unix(stream)))
+                    }
                 };
             }
             Self::Udp(host) => return Ok(Wire::Datagrams(Datagrams::Udp(udp(host).await?))),
@@ -92,7 +102,10 @@ impl Datagrams {
         match self {
             Self::Udp(socket) => refusal(socket, REFUSAL).await,
             // The far end of a unix socket has it, or sending it failed.
-            Self::Unix(_) => Ok(()),
+            Self::Unix(_) => {
+                step("the receiver has it");
+                Ok(())
+            }
         }
     }
 }
