@@ -17,7 +17,7 @@ use haldane_services::{
     ALL,
     replay::{Counting, build, build_on, host, peer, show},
 };
-use haldane_wire::ber;
+use haldane_wire::{ber, ntlm_key::rc4};
 use md5::{Digest, Md5};
 use openssl::{
     bn::{BigNum, BigNumContext},
@@ -498,23 +498,6 @@ fn sealed(response: &[u8], method: u32, info: &[u8]) -> (Vec<u8>, Vec<u8>) {
         _ => {}
     }
     (send(&exchange), send(&[&[0x48, 0, 0, 0][..], &[0; 8], &rc4(&key, info)].concat()))
-}
-
-fn rc4(key: &[u8], text: &[u8]) -> Vec<u8> {
-    let mut state: Vec<usize> = (0..256).collect();
-    let mut j = 0;
-    for i in 0..256 {
-        j = (j + state[i] + usize::from(key[i % key.len()])) % 256;
-        state.swap(i, j);
-    }
-    let (mut i, mut j) = (0, 0);
-    let mut next = |byte: &u8| {
-        i = (i + 1) % 256;
-        j = (j + state[i]) % 256;
-        state.swap(i, j);
-        byte ^ u8::try_from(state[(state[i] + state[j]) % 256]).unwrap()
-    };
-    text.iter().map(&mut next).collect()
 }
 
 #[test]
