@@ -24,6 +24,8 @@ class Printing(Server):
 
 async def main(port, certificate=None, key=None):
     server = Printing(Authenticator(KNOWN))
+    # Else it shows its numbers to the whole network, on a port that only one broker can have.
+    server.exporter = None
     server.add_endpoint_legacy(f"127.0.0.1:{port}", certificate, key)
     running = asyncio.ensure_future(server.serve_forever())
     await server.when_started
