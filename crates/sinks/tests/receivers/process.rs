@@ -23,7 +23,8 @@ impl Process {
     pub fn start(program: impl AsRef<OsStr>, arguments: &[&str]) -> Option<Self> {
         let program = program.as_ref();
         let mut command = Command::new(program);
-        command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+        // Some end with their input: it stays open as long as this lives.
+        command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
         match command.spawn() {
             Ok(mut child) => {
                 let lines = BufReader::new(child.stdout.take().unwrap()).lines();
