@@ -200,7 +200,10 @@ fn a_test_alert_goes_through_the_sink_and_says_what_came_of_it() {
     );
     let file = folder.file("h.toml", &config);
     let said = good(folder.haldane(&["test-alert", "--config", &file, "log"]));
-    assert!(said.ends_with("log (file): delivered\n"), "{said}");
+    assert!(said.contains("\n  opened "), "steps are told: {said}");
+    assert!(said.contains("log (file): delivered\n"), "{said}");
+    let hears = "  otherwise it is told of events of severity info or more; events about the canary itself\n";
+    assert!(said.ends_with(hears), "{said}");
     let line = fs::read_to_string(&log).unwrap();
     assert!(line.contains("haldane.test") && line.contains("This is a test"), "{line}");
     let output = folder.haldane(&["test-alert", "--config", &file]);

@@ -84,6 +84,20 @@ impl Delivery {
         Self { name: name.to_owned(), wants, timeout, batch: defaults.batch, hearing }
     }
 
+    /// What the sink is told of, in a line: what a test leaves out.
+    pub fn hears(&self) -> String {
+        let what = match self.wants.notify {
+            Notify::Event => "events",
+            Notify::Incident => "incidents",
+        };
+        let mut parts = vec![format!("{what} of severity {} or more", self.wants.severity)];
+        if self.wants.operational {
+            parts.push("events about the canary itself".to_owned());
+        }
+        parts.extend(self.hearing.limits());
+        parts.join("; ")
+    }
+
     /// How long a sink should wait by its own clock: a little less than `timeout`, so that its own words for
     /// what took so long come before the runner's. For [`Sink::configure`], where `timeout` was read and
     /// judged already.

@@ -83,6 +83,7 @@ async fn deliver(sinks: Vec<SinkConfig>, record: &Record) -> ExitCode {
         match tokio::time::timeout(sink.delivery.timeout, sink.sink.once(batch)).await {
             Ok(Ok(())) => {
                 say(format!("{name}: delivered"));
+                say(format!("  otherwise it is told of {}", sink.delivery.hears()));
             }
             Ok(Err(failure)) => {
                 complain(format!("{name}: failed: {failure}"));

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::{
     fixture::{Canary, client, connect, file, folder, free_port, installed, until},
-    receivers::{Answer, web},
+    receivers::{Answer, mail, web},
 };
 
 /// A program that runs for as long as this lives.
@@ -123,8 +123,35 @@ fn a_test_alert_arrives_at_the_receiver() {
     let canary = Canary::start(&hook);
     let output = haldane(&canary, &["test-alert", "hook"]).output().unwrap();
     assert!(output.status.success(), "{output:?}");
-    assert!(lines(&output).contains(&"hook (webhook): delivered".to_owned()), "{output:?}");
+    let said = lines(&output);
+    assert!(said.contains(&"hook (webhook): delivered".to_owned()), "{output:?}");
+    let step = |words: &str| said.iter().any(|line| line.starts_with("  ") && line.contains(words));
+    assert!(step(&format!("connected to 127.0.0.1:{receiver}")) && step("answered 200"), "{said:#?}");
     assert_eq!(inbox.count("This is a test from"), 1);
+}
+
+#[test]
+fn a_test_by_mail_tells_each_step_and_what_keeps_real_alerts_back() {
+    let (port, nobody) = (free_port(), free_port());
+    let inbox = mail(port);
+    let sink = |name: &str, port: u16| {
+        format!(
+            "[sink.{name}]\ntype = \"smtp\"\nhost = \"127.0.0.1\"\nport = {port}\nsecurity = \"none\"\n\
+             from = \"canary@example.org\"\nto = [\"alice@example.org\"]\nquiet_hours = \"22:00-07:00\"\n"
+        )
+    };
+    let canary = Canary::start(&format!("{}{}", sink("mail", port), sink("dead", nobody)));
+    let output = haldane(&canary, &["test-alert", "mail"]).output().unwrap();
+    let said = lines(&output);
+    let step = |words: &str| said.iter().any(|line| line.starts_with("  ") && line.contains(words));
+    for words in ["connected to 127.0.0.1", "RCPT TO", "`quiet_hours`", "of incidents of severity medium"] {
+        assert!(step(words), "{words}: {said:#?}");
+    }
+    assert_eq!(inbox.count("This is a test from"), 1);
+    let output = haldane(&canary, &["test-alert", "dead"]).output().unwrap();
+    assert!(!output.status.success());
+    let why = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(why.contains("refused the connection: is it the right `port`"), "{why}");
 }
 
 #[test]

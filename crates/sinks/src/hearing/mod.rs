@@ -12,7 +12,10 @@ mod tally;
 
 use std::time::Duration;
 
-use haldane_core::{Class, Kind, Section, Severity, Window, section::parse_duration};
+use haldane_core::{
+    Class, Kind, Section, Severity, Window,
+    section::{parse_duration, show_duration},
+};
 
 pub(crate) use ear::{Clock, Ear, Verdict};
 pub(crate) use mask::masked;
@@ -117,6 +120,20 @@ impl Hearing {
         let except =
             filter(section, "except", "Not for incidents that are all of these: a table as for `only`.");
         Self { only, except, closings: true, ..Self::default() }
+    }
+
+    /// What keeps a record back, or changes it, in words.
+    pub(crate) fn limits(&self) -> Vec<String> {
+        let rate = |rate: Rate| format!("at most {} in {} (`rate`)", rate.most, show_duration(rate.per));
+        let parts = [
+            self.only.as_ref().map(|_| "those that `only` names".to_owned()),
+            self.except.as_ref().map(|_| "not those that `except` names".to_owned()),
+            self.rate.map(rate),
+            (self.digest != Digest::Off).then(|| "what is not critical as a digest (`digest`)".to_owned()),
+            self.quiet.as_ref().map(|_| "in `quiet_hours` critical ones alone".to_owned()),
+            self.mask.then(|| "secrets masked (`mask`)".to_owned()),
+        ];
+        parts.into_iter().flatten().collect()
     }
 
     /// Whether each record is told or not by itself: nothing is counted or waits.
