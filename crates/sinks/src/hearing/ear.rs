@@ -58,7 +58,7 @@ impl Ear {
             return Verdict::Pass;
         }
         let critical = event.severity == Severity::Critical;
-        if !critical && hearing.quiet.as_ref().is_some_and(|quiet| quiet.holds(clock.wall)) {
+        if !critical && quiet(hearing, clock) {
             self.waiting = true;
             self.owe(cursor);
             return Verdict::Wait;
@@ -101,8 +101,8 @@ impl Ear {
     pub(crate) fn summary(&mut self, hearing: &Hearing, clock: Clock) -> Option<Record> {
         let id = Uuid::now_v7();
         let room = hearing.rate.is_none_or(|rate| has_room(&mut self.told, rate, clock.at));
-        let quiet = hearing.quiet.as_ref().is_some_and(|quiet| quiet.holds(clock.wall));
-        if !self.suppressed.is_empty() && room && !quiet {
+        let quiet = quiet(hearing, clock);
+        if !self.suppressed.is_empty() && room && (!quiet || self.suppressed.is_critical()) {
             let record = self.suppressed.record(&SUPPRESSED, id, clock.wall);
             self.suppressed = Tally::default();
             if hearing.rate.is_some() {
@@ -131,8 +131,7 @@ impl Ear {
 
     /// Quiet hours are over and something waits: where to read again from.
     pub(crate) fn rewind(&mut self, hearing: &Hearing, clock: Clock) -> Option<u64> {
-        let over = self.waiting && !hearing.quiet.as_ref().is_some_and(|quiet| quiet.holds(clock.wall));
-        if !over {
+        if !self.waiting || quiet(hearing, clock) {
             return None;
         }
         self.waiting = false;
@@ -146,8 +145,11 @@ impl Ear {
 
     /// How long until there is something to do, though nothing new comes.
     pub(crate) fn due(&self, hearing: &Hearing, clock: Clock) -> Option<Duration> {
+        let quiet = quiet(hearing, clock);
+        let held = quiet && !self.suppressed.is_critical();
         let room = match (hearing.rate, self.told.front()) {
             _ if self.suppressed.is_empty() => None,
+            _ if held => Some(LOOK),
             (Some(rate), Some(oldest)) if self.told.len() >= rate.most => {
                 Some(rate.per.saturating_sub(clock.at.saturating_duration_since(*oldest)))
             }
@@ -155,8 +157,9 @@ impl Ear {
         };
         let digest = self.digest_due.map(|due| due.duration_since(clock.wall).unwrap_or_default());
         // The clock may be set meanwhile: it is looked at again and again.
-        let quiet = self.waiting.then_some(LOOK);
-        let first = [room, digest.map(|wait| wait.min(LOOK)), quiet].into_iter().flatten().min()?;
+        let digest = digest.map(|wait| if quiet { LOOK } else { wait.min(LOOK) });
+        let waiting = self.waiting.then_some(LOOK);
+        let first = [room, digest, waiting].into_iter().flatten().min()?;
         Some(first.max(SOON))
     }
 }
@@ -165,6 +168,10 @@ impl Ear {
 const LOOK: Duration = Duration::from_secs(20);
 /// The least wait: what is due cannot be told yet (quiet hours).
 const SOON: Duration = Duration::from_millis(50);
+
+fn quiet(hearing: &Hearing, clock: Clock) -> bool {
+    hearing.quiet.as_ref().is_some_and(|quiet| quiet.holds(clock.wall))
+}
 
 fn wanted(hearing: &Hearing, event: &Event) -> bool {
     let nothing_new = event.fields.get("nothing_new") == Some(&Value::Bool(true));

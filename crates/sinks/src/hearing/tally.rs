@@ -36,6 +36,11 @@ impl Tally {
         self.count == 0
     }
 
+    /// Whether something critical is among them.
+    pub(super) fn is_critical(&self) -> bool {
+        self.severity == Some(Severity::Critical)
+    }
+
     pub(super) fn add(&mut self, record: &Record) {
         let event = &record.event;
         self.count = self.count.saturating_add(1);

@@ -59,3 +59,24 @@ fn after_quiet_hours_what_waited_is_read_again_and_what_was_told_is_not_told_aga
     assert_eq!(ear.judge(&hearing, 1, &second, morning), Verdict::Pass);
     assert_eq!(ear.settled(2), 2);
 }
+
+#[test]
+fn the_number_of_critical_ones_is_told_in_quiet_hours_and_nobody_is_woken_for_others() {
+    let (quiet, rate) =
+        (Window::of_hours("22:00-06:00"), Some(Rate { most: 1, per: Duration::from_secs(60) }));
+    let hearing = Hearing { quiet, rate, ..Hearing::default() };
+    let at = |at: Instant| Clock { at, wall: local("2026-11-24T23:00") };
+    let begun = Instant::now();
+    let critical = |seq| {
+        let mut record = record(seq);
+        Arc::make_mut(&mut record.event).severity = Severity::Critical;
+        record
+    };
+    let mut ear = Ear::default();
+    assert_eq!(ear.judge(&hearing, 0, &record(1), at(begun)), Verdict::Wait);
+    assert!(ear.due(&hearing, at(begun)) >= Some(LOOK));
+    assert_eq!(ear.judge(&hearing, 1, &critical(2), at(begun)), Verdict::Tell);
+    assert_eq!(ear.judge(&hearing, 2, &critical(3), at(begun)), Verdict::Count);
+    let told = ear.summary(&hearing, at(begun)).unwrap();
+    assert_eq!((told.event.kind, told.event.severity), (&SUPPRESSED, Severity::Critical));
+}
