@@ -153,7 +153,7 @@ fn mistakes_in_actions_are_told_all_at_once() {
     assert_eq!(output.status.code(), Some(78));
     let said = String::from_utf8(output.stderr).unwrap();
     for (line, words) in [
-        (2, "not \"me\""),
+        (2, "\"me\" is not an address"),
         (4, "expected beside `every`"),
         (6, "begins with the absolute path"),
         (8, "expected exactly one of run, webhook, nftables and ipset"),
