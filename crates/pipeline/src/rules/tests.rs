@@ -7,7 +7,7 @@ use std::{
 };
 
 use haldane_core::{
-    Class, Fields, Honeycred, Kind, Login, Pattern, Peer, Transport,
+    Class, Fields, Honeycred, Kind, Login, Notify, Pattern, Peer, Transport, Wants,
     section::{Item, Node, Place, Raw},
 };
 use proptest::prelude::*;
@@ -282,6 +282,8 @@ proptest! {
         let met = rules.first(&event, &NoNames).and_then(|at| rules.iter().nth(at)).map(|rule| rule.action);
         rules.apply(&mut event, &NoNames);
         prop_assert_eq!(event.ignored, met == Some(Action::Drop));
+        let everything = Wants { severity: Severity::Info, operational: true, notify: Notify::Event };
+        prop_assert_eq!(everything.accepts(&event), met != Some(Action::Drop), "a sink that wants everything");
     }
 }
 
