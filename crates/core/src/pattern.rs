@@ -10,30 +10,35 @@ impl Pattern {
         Self(text.to_ascii_lowercase().into_bytes())
     }
 
-    /// Whether all of `text` fits it. Takes at most the product of both lengths in steps.
+    /// Whether all of `text` fits it.
     pub fn fits(&self, text: &[u8]) -> bool {
-        let (mut at, mut pattern) = (0_usize, 0_usize);
-        // Where the last star was, and how much of the text it is taken to stand for.
-        let mut star: Option<(usize, usize)> = None;
-        while let Some(byte) = text.get(at) {
-            match self.0.get(pattern) {
-                Some(b'*') => {
-                    star = Some((pattern, at));
-                    pattern = pattern.saturating_add(1);
-                    continue;
-                }
-                Some(wanted) if *wanted == b'?' || *wanted == byte.to_ascii_lowercase() => {
-                    at = at.saturating_add(1);
-                    pattern = pattern.saturating_add(1);
-                    continue;
-                }
-                _ => {}
-            }
-            let Some((before, from)) = star else { return false };
-            star = Some((before, from.saturating_add(1)));
-            at = from.saturating_add(1);
-            pattern = before.saturating_add(1);
-        }
-        self.0.get(pattern..).is_none_or(|rest| rest.iter().all(|byte| *byte == b'*'))
+        fits(&self.0, text)
     }
+}
+
+/// Whether all of `text` fits a pattern, which is in lower case. Takes at most the product of both lengths in steps.
+pub fn fits(pattern: &[u8], text: &[u8]) -> bool {
+    let (mut at, mut next) = (0_usize, 0_usize);
+    // Where the last star was, and how much of the text it is taken to stand for.
+    let mut star: Option<(usize, usize)> = None;
+    while let Some(byte) = text.get(at) {
+        match pattern.get(next) {
+            Some(b'*') => {
+                star = Some((next, at));
+                next = next.saturating_add(1);
+                continue;
+            }
+            Some(wanted) if *wanted == b'?' || *wanted == byte.to_ascii_lowercase() => {
+                at = at.saturating_add(1);
+                next = next.saturating_add(1);
+                continue;
+            }
+            _ => {}
+        }
+        let Some((before, from)) = star else { return false };
+        star = Some((before, from.saturating_add(1)));
+        at = from.saturating_add(1);
+        next = before.saturating_add(1);
+    }
+    pattern.get(next..).is_none_or(|rest| rest.iter().all(|byte| *byte == b'*'))
 }

@@ -18,6 +18,8 @@ use std::{
 
 use ipnet::{IpNet, Ipv4Net};
 
+use crate::Pattern;
+
 /// Where something stands in a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Place {
@@ -356,6 +358,11 @@ impl<'a> Section<'a> {
             }
         }
         found
+    }
+
+    /// Patterns with `*` and `?`.
+    pub fn patterns(&mut self, key: &'static str, about: &'static str) -> Vec<Pattern> {
+        self.list(key, &[], about).iter().map(|text| Pattern::new(text.trim())).collect()
     }
 
     /// The tables in a list; one table alone is a list of one.

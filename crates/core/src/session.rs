@@ -52,12 +52,19 @@ pub trait Session: Send + 'static {
         None
     }
 
+    /// The conversation is over, by whichever of the three ways below: what was begun and not told yet is evidence.
+    /// May be called more than once.
+    fn over(&mut self, _cx: &mut Cx<'_>) {}
+
     /// A clock ran out: last words before the framework hangs up.
-    fn timeout(&mut self, _what: Timeout, _cx: &mut Cx<'_>) {}
+    fn timeout(&mut self, _what: Timeout, cx: &mut Cx<'_>) {
+        self.over(cx);
+    }
 
     /// The grammar was broken (or a message is over the frame limit): last words before the framework,
     /// which has recorded it, hangs up as this says.
-    fn malformed(&mut self, _why: &'static str, _cx: &mut Cx<'_>) -> Flow {
+    fn malformed(&mut self, _why: &'static str, cx: &mut Cx<'_>) -> Flow {
+        self.over(cx);
         Flow::Close
     }
 
@@ -67,7 +74,9 @@ pub trait Session: Send + 'static {
 
     /// The peer has finished sending; `left` is what it left unfinished. Evidence may still be reported,
     /// and answers still reach a peer that closed only its sending side.
-    fn finished(&mut self, _left: &[u8], _cx: &mut Cx<'_>) {}
+    fn finished(&mut self, _left: &[u8], cx: &mut Cx<'_>) {
+        self.over(cx);
+    }
 }
 
 /// Which clock ran out.

@@ -9,7 +9,7 @@ use std::{
 };
 
 use clap::{Args, Subcommand};
-use haldane_core::{Event, Fields, Honeycred, Kind, Kinds, Login, Peer, Transport, Value};
+use haldane_core::{Event, Fields, Kind, Kinds, Login, Peer, Sighting, Transport, Value};
 use haldane_pipeline::{
     NoNames, Rules,
     rules::{PRESETS, Preset},
@@ -170,21 +170,10 @@ fn read(json: &Json, known: &Kinds) -> Option<Event> {
         }
         login = login.or_else(|| fact("USERNAME").map(|name| Login::new("password").user(name)));
     }
-    Some(Event {
-        id: text(json, "id").and_then(|id| id.parse().ok()).unwrap_or_default(),
-        service: text(json, "service").unwrap_or_else(|| service_of(kind)).into(),
-        session: Uuid::nil(),
-        peer: peer_of(json, native),
-        at: time_of(json),
-        kind,
-        severity: kind.severity,
-        login,
-        fields,
-        tls: None,
-        ignored: false,
-        honeycred: Honeycred::None,
-        incident: None,
-    })
+    let id = text(json, "id").and_then(|id| id.parse().ok()).unwrap_or_default();
+    let event = Event::operational(Sighting { login, fields, ..Sighting::of(kind) }, (id, time_of(json)));
+    let service = text(json, "service").unwrap_or_else(|| service_of(kind));
+    Some(Event { service: service.into(), peer: peer_of(json, native), ..event })
 }
 
 fn kind_of(json: &Json, known: &Kinds) -> Option<&'static Kind> {

@@ -2,7 +2,7 @@
 
 use std::{net::IpAddr, ops::RangeInclusive};
 
-use haldane_core::{Class, Event, Pattern, Section, Transport, Value, Window, section::nearest};
+use haldane_core::{Class, Event, Pattern, Section, Transport, Value, Window, pattern, section::nearest};
 use ipnet::IpNet;
 
 use super::presets::{PRESETS, Preset};
@@ -47,9 +47,6 @@ const PATHS: [&str; 4] = ["path", "filename", "file", "repository"];
 impl Conditions {
     /// Reads every key that is a condition.
     pub fn configure(section: &mut Section<'_>) -> Self {
-        let patterns = |section: &mut Section<'_>, key, about| -> Vec<Pattern> {
-            section.list(key, &[], about).iter().map(|text| Pattern::new(text.trim())).collect()
-        };
         Self {
             sources: section.networks(
                 "source",
@@ -58,22 +55,16 @@ impl Conditions {
             ),
             destinations: section.networks("destination", &[], "Addresses of ours that it goes to."),
             ports: ports(section),
-            services: patterns(section, "service", "Names of services, as in [\"ssh\", \"http*\"]."),
-            kinds: patterns(
-                section,
-                "kind",
+            services: section.patterns("service", "Names of services, as in [\"ssh\", \"http*\"]."),
+            kinds: section.patterns("kind",
                 "Names or numbers of kinds, as in [\"*.login\", \"portscan.*\", 4002].",
             ),
-            usernames: patterns(
-                section,
-                "username",
+            usernames: section.patterns("username",
                 "User names that are tried: * stands for anything, ? for one letter.",
             ),
-            agents: patterns(section, "user_agent", "How the client names itself, as in \"*Nessus*\"."),
-            paths: patterns(section, "path", "What it asks for, as in \"/health*\"."),
-            names: patterns(
-                section,
-                "source_name",
+            agents: section.patterns("user_agent", "How the client names itself, as in \"*Nessus*\"."),
+            paths: section.patterns("path", "What it asks for, as in \"/health*\"."),
+            names: section.patterns("source_name",
                 "The name of the source's address (reverse DNS, if it leads back), as in \"*.example.com\". Known a \
                  moment after its first event.",
             ),
@@ -116,12 +107,15 @@ impl Conditions {
             networks.is_empty()
                 || address.is_some_and(|address| networks.iter().any(|net| net.contains(&address)))
         };
+        let one_of = |patterns: &[Pattern], text: &[u8]| patterns.iter().any(|pattern| pattern.fits(text));
         let any = |patterns: &[Pattern], text: Option<&[u8]>| {
-            patterns.is_empty() || text.is_some_and(|text| patterns.iter().any(|pattern| pattern.fits(text)))
+            patterns.is_empty() || text.is_some_and(|text| one_of(patterns, text))
         };
-        let number = event.kind.number.to_string();
-        let logtype = event.kind.logtype.to_string();
-        let kind = [event.kind.name, &number, &logtype];
+        let kind = || {
+            let numbers = [event.kind.number, event.kind.logtype].map(|number| number.to_string());
+            one_of(&self.kinds, event.kind.name.as_bytes())
+                || numbers.iter().any(|number| one_of(&self.kinds, number.as_bytes()))
+        };
         let username = event.login.as_ref().and_then(|login| login.username.as_ref()).map(|name| name.raw());
         self.window.holds(event.at)
             && within(&self.sources, event.source())
@@ -129,7 +123,7 @@ impl Conditions {
             && (self.ports.is_empty()
                 || port(event).is_some_and(|port| self.ports.iter().any(|p| p.contains(&port))))
             && any(&self.services, Some(event.service.as_bytes()))
-            && (self.kinds.is_empty() || kind.iter().any(|name| any(&self.kinds, Some(name.as_bytes()))))
+            && (self.kinds.is_empty() || kind())
             && any(&self.usernames, username)
             && (self.agents.is_empty() || facts(event, &AGENTS).any(|text| any(&self.agents, Some(text))))
             && (self.paths.is_empty() || facts(event, &PATHS).any(|text| any(&self.paths, Some(text))))
@@ -166,7 +160,7 @@ fn fits(preset: &Preset, event: &Event, names: &dyn Names) -> bool {
         return false;
     }
     let any =
-        |patterns: &[&str], text: &[u8]| patterns.iter().any(|pattern| Pattern::new(pattern).fits(text));
+        |patterns: &[&str], text: &[u8]| patterns.iter().any(|sign| pattern::fits(sign.as_bytes(), text));
     facts(event, &AGENTS).any(|text| any(preset.agents, text))
         || facts(event, &PATHS).any(|text| any(preset.paths, text))
         || port(event).is_some_and(|port| preset.ports.contains(&port))

@@ -295,3 +295,11 @@ fn a_long_text_and_many_stars_take_no_time() {
     assert!(!pattern.fits("b".repeat(8192).as_bytes()));
     assert!(begun.elapsed() < Duration::from_secs(5));
 }
+
+#[test]
+fn signs_of_presets_are_written_as_they_are_compared() {
+    for preset in PRESETS {
+        let signs = [preset.agents, preset.paths, preset.names].concat();
+        assert!(signs.iter().all(|sign| **sign == sign.to_ascii_lowercase()), "{}", preset.name);
+    }
+}

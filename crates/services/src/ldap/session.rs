@@ -2,7 +2,7 @@
 
 use std::{mem, sync::Arc};
 
-use haldane_core::{Cx, Flow, Halt, Input, Login, Peer, Session, Sighting, Timeout};
+use haldane_core::{Cx, Flow, Halt, Input, Login, Peer, Session, Sighting};
 use haldane_wire::{
     ntlm::{Identity, Negotiate},
     spnego::{Conversation, Step},
@@ -90,17 +90,13 @@ impl Session for Connection {
         flow
     }
 
-    fn timeout(&mut self, _what: Timeout, cx: &mut Cx<'_>) {
-        self.end(cx);
-    }
-
     fn malformed(&mut self, _why: &'static str, cx: &mut Cx<'_>) -> Flow {
         self.end(cx);
         say(answer::disconnection(self.persona.not_decoded()), cx);
         Flow::Close
     }
 
-    fn finished(&mut self, _left: &[u8], cx: &mut Cx<'_>) {
+    fn over(&mut self, cx: &mut Cx<'_>) {
         self.end(cx);
     }
 }

@@ -2,9 +2,7 @@
 
 use std::sync::Arc;
 
-use haldane_core::{
-    Cx, Flow, Halt, Input, Login as Credentials, Secret, Session, Sighting, Timeout, Untrusted,
-};
+use haldane_core::{Cx, Flow, Halt, Input, Login as Credentials, Secret, Session, Sighting, Untrusted};
 use haldane_tls::Engine;
 use haldane_wire::{
     ntlm::{Identity, Negotiate},
@@ -141,16 +139,7 @@ impl Session for Connection {
         flow
     }
 
-    fn timeout(&mut self, _what: Timeout, cx: &mut Cx<'_>) {
-        self.end(cx);
-    }
-
-    fn malformed(&mut self, _why: &'static str, cx: &mut Cx<'_>) -> Flow {
-        self.end(cx);
-        Flow::Close
-    }
-
-    fn finished(&mut self, _left: &[u8], cx: &mut Cx<'_>) {
+    fn over(&mut self, cx: &mut Cx<'_>) {
         self.end(cx);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use haldane_core::{Cx, Flow, Halt, Input, Session, Sighting, Timeout};
+use haldane_core::{Cx, Flow, Halt, Input, Session, Sighting};
 
 use super::{
     NEGOTIATE, evidence,
@@ -124,16 +124,7 @@ impl Session for Connection {
         flow
     }
 
-    fn timeout(&mut self, _what: Timeout, cx: &mut Cx<'_>) {
-        self.end(cx);
-    }
-
-    fn malformed(&mut self, _why: &'static str, cx: &mut Cx<'_>) -> Flow {
-        self.end(cx);
-        Flow::Close
-    }
-
-    fn finished(&mut self, _left: &[u8], cx: &mut Cx<'_>) {
+    fn over(&mut self, cx: &mut Cx<'_>) {
         self.end(cx);
     }
 }

@@ -22,11 +22,8 @@ pub(super) enum Extent {
 
 impl Filter {
     pub(super) fn configure(section: &mut Section<'_>) -> Self {
-        let patterns = |section: &mut Section<'_>, key, about| -> Vec<Pattern> {
-            section.list(key, &[], about).iter().map(|text| Pattern::new(text.trim())).collect()
-        };
-        let services = patterns(section, "services", "Names of services, as in \"ssh\" or \"http*\".");
-        let kinds = patterns(section, "kinds", "Names or numbers of kinds, as in \"*.login\" or 4002.");
+        let services = section.patterns("services", "Names of services, as in \"ssh\" or \"http*\".");
+        let kinds = section.patterns("kinds", "Names or numbers of kinds, as in \"*.login\" or 4002.");
         let sources = section.networks("sources", &[], "Addresses and networks, as in 10.0.0.0/8.");
         Self { services, kinds, sources }
     }
