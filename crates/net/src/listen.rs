@@ -282,8 +282,16 @@ impl Door {
         match self.socket.accept().await {
             Ok((stream, remote)) => {
                 self.backoff = BACKOFF;
+                let peer = self.peer(&stream, remote);
                 self.spare = self.spare.take().or_else(spare);
-                self.peer(&stream, remote).map_or(Knock::Nobody, |peer| Knock::Peer(stream, peer))
+                if self.spare.is_none() {
+                    // Somebody else took what was kept back while it was lent. This one's is kept instead: whoever
+                    // comes next must be seen, too.
+                    drop(stream);
+                    self.spare = spare();
+                    return peer.map_or(Knock::Nobody, Knock::Turned);
+                }
+                peer.map_or(Knock::Nobody, |peer| Knock::Peer(stream, peer))
             }
             Err(error) => {
                 // EMFILE and ENFILE (errno 24 and 23 on Linux).
